@@ -1,0 +1,62 @@
+# One command for each thing a developer does; `make help` lists them.
+#
+# Everything is built and installed inside $(VENV), so `rm -rf` of it undoes
+# all, and `make test VENV=/tmp/other PYTHON=python3.13` leaves it alone.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+CODE   := $(wildcard stalkd tests bench examples)
+# Directories are listed too: their time changes when a file is removed.
+WHEEL_SOURCES := pyproject.toml $(wildcard README.md LICENSE) \
+	$(shell find stalkd man -not -path '*__pycache__*' 2>/dev/null)
+
+TOOLS := $(VENV)/.tools-are-installed
+WHEEL := $(VENV)/.wheel-is-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint pytest demo bench format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: lint pytest ## Run every check: what must pass before a change is proposed
+
+lint: $(WHEEL) ## Check formatting, style, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports --no-logo
+
+pytest: $(WHEEL) ## Run the tests against the built wheel (ARGS="-k reserve" selects)
+	$(BIN)/pytest $(ARGS)
+
+demo: $(WHEEL) ## Start a daemon and watch jobs pass through it
+	$(BIN)/python examples/demo.py
+
+bench: $(WHEEL) ## Measure (BENCH="..." is passed on)
+	$(BIN)/python bench/run.py $(BENCH)
+
+format: $(TOOLS) ## Format the code and apply the linter's safe fixes
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean: ## Remove everything that was built or cached
+	rm -rf $(VENV) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip 25.1 is the first that knows dependency groups.
+$(TOOLS): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+# Tests run against what users get, the wheel, and not against the work tree.
+# pip keeps an installed package of the same version, hence the uninstall.
+$(WHEEL): $(TOOLS) $(WHEEL_SOURCES)
+	rm -rf $(VENV)/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(VENV)/wheel .
+	$(BIN)/python -m pip uninstall --quiet --yes stalkd
+	$(BIN)/python -m pip install --quiet $(VENV)/wheel/stalkd-*.whl
+	touch $@

@@ -1,0 +1,132 @@
+"""The tables: one line per scenario, both servers side by side, and how they compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.scenarios import Metrics, Scenario
+
+Pair = tuple[Metrics, Metrics]  # the server's, and those of what it is held against
+
+_NAME_WIDTH = 18
+# A ratio with its range: 12.34 (12.34..12.34); most are shorter.
+_RATIO_WIDTH = 19
+_BAR = " | "
+# Waiting for a core for more than this share of the time spoils jobs/s and latencies; CPU
+# per job suffers less.
+DISTURBED = 0.05
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a scenario as the table shows it."""
+
+    metric: str
+    title: str
+    digits: int
+    width: int
+    compared: bool = False
+
+    def show(self, value: float) -> str:
+        """The number, right-aligned."""
+        return f"{value:{self.width},.{self.digits}f}"
+
+
+_RATE = Column("jobs_per_s", "jobs/s", 0, 8, compared=True)
+_CPU = Column("cpu_us", "CPU us", 2, 7, compared=True)
+_BUSY = Column("busy", "busy", 2, 5)
+_BYTES = Column("bytes", "bytes", 0, 7, compared=True)
+
+_TABLES = {
+    "throughput": (
+        _RATE,
+        _CPU,
+        Column("p50_us", "p50 us", 0, 7),
+        Column("p99_us", "p99 us", 0, 7),
+        _BUSY,
+    ),
+    "latency": (
+        Column("p50_us", "p50 us", 1, 7, compared=True),
+        Column("p99_us", "p99 us", 1, 7, compared=True),
+        Column("cpu_us", "CPU us", 2, 7),
+    ),
+    "idle": (_BYTES, _CPU, Column("jobs_per_s", "jobs/s", 0, 8), _BUSY),
+    "memory": (_BYTES,),
+    "pause": (
+        Column("fill_max_us", "fill max", 0, 8),
+        Column("fill_work_max_us", "fill CPU", 0, 8, compared=True),
+        Column("hold_p99_us", "hold p99", 0, 8),
+        Column("hold_max_us", "hold max", 0, 8),
+        Column("hold_work_max_us", "hold CPU", 0, 8, compared=True),
+    ),
+}
+
+_CAPTIONS = {
+    "throughput": "per job; busy: share of the time the server's core worked for it",
+    "latency": "from a put to the arrival of its job at a worker that waits for it",
+    "idle": "bytes of resident memory per idle connection; 50 x 1 beside them",
+    "memory": "resident bytes per ready job of 100 bytes",
+    "pause": "us from a probe, sent each ms, to its reply; CPU: most server work meanwhile",
+}
+
+
+class Report:
+    """Prints each scenario as it is done, with a new head whenever the table changes."""
+
+    def __init__(self, names: tuple[str, str]) -> None:
+        self._names = names
+        self._kind = ""
+
+    def show(self, scenario: Scenario, pairs: Sequence[Pair]) -> None:
+        """Prints the line of one scenario: medians, and the ratios of the pairs."""
+        columns = _TABLES[scenario.kind]
+        if scenario.kind != self._kind:
+            self._kind = scenario.kind
+            self._head(columns)
+        print(_line(scenario, columns, pairs), flush=True)
+
+    def failed(self, scenario: Scenario, error: BaseException) -> None:
+        """Prints why a scenario has no result."""
+        print(f"{scenario.name.ljust(_NAME_WIDTH)} FAILED: {type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", ()):
+            print(f"    {note}")
+
+    def _head(self, columns: Sequence[Column]) -> None:
+        titles = " ".join(column.title.rjust(column.width) for column in columns)
+        ratios = [f"ratio {column.title}".ljust(_RATIO_WIDTH) for column in _compared(columns)]
+        print(f"\n{_CAPTIONS[self._kind]}")
+        names = [f"{name:<{len(titles)}}" for name in self._names]
+        print(_BAR.join([" " * _NAME_WIDTH, *names, "median (min..max)"]))
+        print(_BAR.join([" " * _NAME_WIDTH, titles, titles, " ".join(ratios)]), flush=True)
+
+
+def _line(scenario: Scenario, columns: Sequence[Column], pairs: Sequence[Pair]) -> str:
+    ours = " ".join(column.show(_median(pairs, 0, column)) for column in columns)
+    theirs = " ".join(column.show(_median(pairs, 1, column)) for column in columns)
+    ratios = " ".join(_ratio(pairs, column).ljust(_RATIO_WIDTH) for column in _compared(columns))
+    return _BAR.join([scenario.name.ljust(_NAME_WIDTH), ours, theirs, ratios + _noise(pairs)])
+
+
+def _compared(columns: Sequence[Column]) -> list[Column]:
+    return [column for column in columns if column.compared]
+
+
+def _median(pairs: Sequence[Pair], side: int, column: Column) -> float:
+    return median(pair[side][column.metric] for pair in pairs)
+
+
+def _ratio(pairs: Sequence[Pair], column: Column) -> str:
+    """The median of the ratios within pairs, not the ratio of medians: noise comes and goes."""
+    ratios = [ours[column.metric] / theirs[column.metric] for ours, theirs in pairs]
+    return f"{median(ratios):.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
+
+
+def disturbance(pair: Pair) -> float:
+    """The largest share of the time that a server or its load waited for its core."""
+    return max(metrics.get("waited", 0.0) for metrics in pair)
+
+
+def _noise(pairs: Sequence[Pair]) -> str:
+    """A remark if something else used the cores in most of the runs: the median shows it."""
+    usual = median(disturbance(pair) for pair in pairs)
+    return f" disturbed: waited {usual:.0%}" if usual > DISTURBED else ""

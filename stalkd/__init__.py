@@ -1,0 +1,3 @@
+"""stalkd: a work queue that speaks the Beanstalk protocol."""
+
+__version__ = "0.1.0"

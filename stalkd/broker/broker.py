@@ -1,0 +1,263 @@
+"""The broker: what each command does to jobs and tubes, and what time does to them.
+
+All methods run to completion: no await, no I/O, no clock; ``now`` is monotonic nanoseconds. A
+method returns what came of it. What happens to *other* clients meanwhile (a waiting one gets a
+job, a wait ends) is appended to ``queues.answers``, which the caller empties.
+
+The rules follow beanstalkd 1.12: its doc/protocol.txt and its observed behaviour. docs/design.md
+lists where this broker keeps promises that the original breaks. An exception that leaves a method
+is a broken invariant, never a client's mistake.
+"""
+
+from __future__ import annotations
+
+from stalkd.broker import job as rules
+from stalkd.broker.alarms import Alarms, Owner
+from stalkd.broker.client import Client, Outcome
+from stalkd.broker.directory import Directory
+from stalkd.broker.job import RESERVED, Job
+from stalkd.broker.limits import (
+    DEADLINE_MARGIN_NS,
+    ID_BITS,
+    ID_MASK,
+    JOB_COST,
+    MIN_TTR_S,
+    NS_PER_S,
+    TICK_LIMIT,
+)
+from stalkd.broker.queues import Queues
+from stalkd.broker.tube import Tube
+
+
+class Broker:
+    """All there is: ``directory`` (tubes, clients), ``queues`` (jobs), ``alarms`` (time).
+
+    ``memory`` is the bytes that jobs take: their bodies and JOB_COST each.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing but the default tube."""
+        self.alarms = Alarms()
+        self.directory = Directory(self.alarms)
+        self.queues = Queues(self.alarms)
+        self.jobs = self.queues.jobs
+        self.last_id = 0
+        self.memory = 0
+        self.total_jobs = 0
+        self.timeouts = 0
+
+    # -- the life of a job ----------------------------------------------------------------------
+
+    def new_id(self) -> int:
+        """Return the next job id. Ids are never used twice."""
+        self.last_id += 1
+        return self.last_id
+
+    def put(self, job: Job, now: int) -> None:
+        """Queue a new job, made with an id from ``new_id``."""
+        job.ttr = max(job.ttr, MIN_TTR_S)
+        self.jobs[job.id] = job
+        self.memory += len(job.body) + JOB_COST
+        self.total_jobs += 1
+        job.tube.total_jobs += 1
+        if job.delay:
+            self.queues.add_delayed(job, now)
+        else:
+            self.queues.add_ready(job, now)
+
+    def delete(self, client: Client, job_id: int) -> bool:
+        """Delete a job that the client holds, or that nobody holds. False: no such job."""
+        job = self.jobs.get(job_id)
+        if job is None or (job.state is RESERVED and job.holder is not client):
+            return False
+        self.queues.take(job)
+        del self.jobs[job_id]
+        self.memory -= len(job.body) + JOB_COST
+        tube = job.tube
+        tube.deletes += 1
+        if not tube.using and not tube.watching:
+            self.directory.drop_if_unused(tube)
+        return True
+
+    def release(self, client: Client, job_id: int, pri: int, delay: int, now: int) -> bool:
+        """Give a held job back, with a new priority and delay in seconds. False: not held."""
+        job = self._held(client, job_id)
+        if job is None:
+            return False
+        self.queues.take(job)
+        job.pri = pri
+        job.delay = delay
+        job.releases += 1
+        if delay:
+            job.state = rules.RELEASE_WITH_DELAY[job.state]
+            self.queues.add_delayed(job, now)
+        else:
+            job.state = rules.RELEASE[job.state]
+            self.queues.add_ready(job, now)
+        return True
+
+    def bury(self, client: Client, job_id: int, pri: int) -> bool:
+        """Put a held job aside until it is kicked. False: not held."""
+        job = self._held(client, job_id)
+        if job is None:
+            return False
+        self.queues.take(job)
+        job.pri = pri
+        job.buries += 1
+        job.state = rules.BURY[job.state]
+        self.queues.add_buried(job)
+        return True
+
+    def touch(self, client: Client, job_id: int, now: int) -> bool:
+        """Start the time-to-run of a held job anew. False: not held."""
+        job = self._held(client, job_id)
+        if job is None:
+            return False
+        self.queues.renew_lease(job, client, now)
+        return True
+
+    def kick(self, tube: Tube, bound: int, now: int) -> int:
+        """Make up to ``bound`` buried jobs ready, or delayed ones if none is buried; count them."""
+        place = tube.buried if tube.buried.size else tube.delayed
+        kicked = min(bound, place.size)
+        for _ in range(kicked):
+            self._kick(self.jobs[place.first() & ID_MASK], now)
+        return kicked
+
+    def kick_job(self, job_id: int, now: int) -> bool:
+        """Make one buried or delayed job ready. False: no such job."""
+        job = self.jobs.get(job_id)
+        if job is None or job.state not in rules.KICK:
+            return False
+        self._kick(job, now)
+        return True
+
+    def _kick(self, job: Job, now: int) -> None:
+        self.queues.take(job)
+        job.kicks += 1
+        job.state = rules.KICK[job.state]
+        self.queues.add_ready(job, now)
+
+    def _held(self, client: Client, job_id: int) -> Job | None:
+        job = self.jobs.get(job_id)
+        return job if job is not None and job.holder is client else None
+
+    # -- reserving ------------------------------------------------------------------------------
+
+    def reserve(self, client: Client, wait_until: int, now: int) -> Job | Outcome:
+        """Hand the client the most urgent job of the tubes that it watches.
+
+        When there is none: DEADLINE_SOON if a lease of its own is about to end; TIMED_OUT if
+        ``wait_until`` (NEVER for no limit) is not after ``now``; else the client waits, and its
+        answer comes through ``queues.answers``.
+        """
+        tube = _best_tube(client)
+        if tube is not None:
+            job = self.queues.take_first(tube)
+            self.queues.lease(job, client, now)
+            return job
+        if client.first_lease_end() - DEADLINE_MARGIN_NS <= now:
+            return Outcome.DEADLINE_SOON
+        if wait_until <= now:
+            return Outcome.TIMED_OUT
+        self.queues.wait(client, wait_until)
+        return Outcome.WAITING
+
+    def reserve_job(self, client: Client, job_id: int, now: int) -> Job | None:
+        """Hand the client this very job, whatever its tube, unless somebody holds it."""
+        job = self.jobs.get(job_id)
+        if job is None or job.state not in rules.RESERVE_JOB:
+            return None
+        self.queues.take(job)
+        self.queues.lease(job, client, now)
+        return job
+
+    # -- tubes and clients ----------------------------------------------------------------------
+
+    def pause(self, name: str, seconds: int, now: int) -> bool:
+        """Let nobody reserve from a tube for some seconds (0: end a pause). False: no such tube."""
+        tube = self.directory.tubes.get(name)
+        if tube is None:
+            return False
+        tube.pauses += 1
+        tube.pause_s = seconds
+        tube.paused_until = now + seconds * NS_PER_S if seconds else 0
+        if seconds:
+            self.alarms.advance(tube, tube.paused_until)
+        else:
+            self.queues.serve(tube, now)
+        return True
+
+    def disconnect(self, client: Client, now: int) -> None:
+        """Forget a client; the jobs it held go back, the most urgent first, uncounted."""
+        self.queues.stop_waiting(client)
+        held = [self.jobs[key & ID_MASK] for key in client.leases]
+        for job in sorted(held, key=lambda job: (job.pri, job.id)):
+            self._return(job, now)
+        self.directory.leave(client)
+
+    def _return(self, job: Job, now: int) -> None:
+        """End a lease without a word from its holder."""
+        self.queues.take(job)
+        job.state = rules.LEASE_ENDS[job.state]
+        self.queues.add_ready(job, now)
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def next_deadline(self) -> int:
+        """Return when ``tick`` is needed next, or NEVER."""
+        return self.alarms.next()
+
+    def tick(self, now: int) -> None:
+        """Do what is due at ``now``: leases, delays, pauses and waits that end, in that order.
+
+        Handles at most TICK_LIMIT deadlines; ``next_deadline`` tells whether more are due. The
+        result does not depend on how often it is called: what was due at different times is done
+        in the order of these times.
+        """
+        for _ in range(TICK_LIMIT):
+            due = self.alarms.pop_due(now)
+            if due is None:
+                return
+            owner, when = due
+            if owner.next_deadline() <= when:
+                self._ring(owner, when, now)
+            self.alarms.advance(owner, owner.next_deadline())
+
+    def _ring(self, owner: Owner, when: int, now: int) -> None:
+        if isinstance(owner, Client):
+            self._ring_client(owner, when, now)
+        elif isinstance(owner, Tube):
+            self._ring_tube(owner, when, now)
+
+    def _ring_tube(self, tube: Tube, when: int, now: int) -> None:
+        if tube.delayed.size and tube.delayed.first() >> ID_BITS <= when:
+            job = self.jobs[tube.delayed.first() & ID_MASK]
+            self.queues.take(job)
+            job.state = rules.DELAY_ENDS[job.state]
+            self.queues.add_ready(job, now)
+        else:
+            tube.paused_until = tube.pause_s = 0
+            self.queues.serve(tube, now)
+
+    def _ring_client(self, client: Client, when: int, now: int) -> None:
+        if client.first_lease_end() <= when:
+            job = self.jobs[client.leases.first() & ID_MASK]
+            job.timeouts += 1
+            self.timeouts += 1
+            self._return(job, now)
+        elif client.first_lease_end() - DEADLINE_MARGIN_NS <= when:
+            self.queues.answer(client, Outcome.DEADLINE_SOON)
+        else:
+            self.queues.answer(client, Outcome.TIMED_OUT)
+
+
+def _best_tube(client: Client) -> Tube | None:
+    """Return the watched tube, not paused, whose first ready job has the smallest key."""
+    best = None
+    for tube in client.watched:
+        if not tube.ready.size or tube.paused_until:
+            continue
+        if best is None or tube.ready.first() < best.ready.first():
+            best = tube
+    return best

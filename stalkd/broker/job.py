@@ -1,0 +1,113 @@
+"""A job, its states, and the table of what may happen to it in each.
+
+All transitions stand in this file. The broker changes a state only through these tables, so an
+illegal change is a ``KeyError`` at the place of the mistake. The diagram in docs/design.md is
+checked against ``TRANSITIONS`` by a test.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from stalkd.broker.client import Client
+    from stalkd.broker.tube import Tube
+
+
+class State(StrEnum):
+    """Where a job is; the value is the word used in ``stats-job``."""
+
+    READY = "ready"
+    RESERVED = "reserved"
+    DELAYED = "delayed"
+    BURIED = "buried"
+
+
+READY: Final = State.READY
+RESERVED: Final = State.RESERVED
+DELAYED: Final = State.DELAYED
+BURIED: Final = State.BURIED
+
+# One table per event: state before -> state after.
+RESERVE: Final = {READY: RESERVED}
+RESERVE_JOB: Final = {READY: RESERVED, DELAYED: RESERVED, BURIED: RESERVED}
+RELEASE: Final = {RESERVED: READY}
+RELEASE_WITH_DELAY: Final = {RESERVED: DELAYED}
+BURY: Final = {RESERVED: BURIED}
+KICK: Final = {BURIED: READY, DELAYED: READY}
+DELAY_ENDS: Final = {DELAYED: READY}
+LEASE_ENDS: Final = {RESERVED: READY}
+
+TRANSITIONS: Final = {
+    "reserve": RESERVE,
+    "reserve-job": RESERVE_JOB,
+    "release": RELEASE,
+    "release with delay": RELEASE_WITH_DELAY,
+    "bury": BURY,
+    "kick": KICK,
+    "delay ends": DELAY_ENDS,
+    "lease ends": LEASE_ENDS,
+}
+"""Event -> {state before: state after}. A put makes a job READY or DELAYED; a delete ends it in
+any state (a reserved one only for its holder)."""
+
+
+class Job:
+    """One job. A plain slotted object: a million of them must be cheap and acyclic to free.
+
+    ``key`` is the job's place in the container of its state (see ``sortedkeys``):
+    (priority, id) when ready, (deadline, id) when reserved or delayed, (order of burial, id) when
+    buried. ``created`` is in nanoseconds, ``delay`` and ``ttr`` in seconds.
+    """
+
+    __slots__ = (
+        "body",
+        "buries",
+        "created",
+        "delay",
+        "holder",
+        "id",
+        "key",
+        "kicks",
+        "pri",
+        "releases",
+        "reserves",
+        "state",
+        "timeouts",
+        "ttr",
+        "tube",
+    )
+
+    id: int
+    tube: Tube
+    pri: int
+    delay: int
+    ttr: int
+    body: bytes
+    created: int
+    state: State
+    key: int
+    holder: Client | None
+
+    def __init__(
+        self, job_id: int, tube: Tube, pri: int, delay: int, ttr: int, body: bytes, created: int
+    ) -> None:
+        """Make a job that is in no state's container yet."""
+        self.id = job_id
+        self.tube = tube
+        self.pri = pri
+        self.delay = delay
+        self.ttr = ttr
+        self.body = body
+        self.created = created
+        self.state = DELAYED if delay else READY
+        self.holder = None
+        self.reserves = 0
+        self.timeouts = 0
+        self.releases = 0
+        self.buries = 0
+        self.kicks = 0
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.state} in {self.tube.name}, {len(self.body)} bytes>"

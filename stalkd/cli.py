@@ -1,0 +1,239 @@
+"""The ``stalkd`` command: options, sockets, exit codes.
+
+Nothing heavy is imported before the sockets listen: clients' own test suites start a server and
+connect a tenth of a second later, and the event loop alone takes longer than that to import.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from stalkd import __version__
+from stalkd.config import (
+    DEFAULT_LISTEN,
+    DEFAULT_MAX_JOB_SIZE,
+    DEFAULT_PORT,
+    DEFAULT_SEGMENT_BYTES,
+    DEFAULT_SYNC_MS,
+    LARGEST_MAX_JOB_SIZE,
+    Config,
+)
+from stalkd.server.listeners import (
+    CannotListenError,
+    Listener,
+    inherited_listeners,
+    open_listeners,
+)
+from stalkd.server.logs import event, open_log
+from stalkd.server.process import ProcessError, become, connection_limit
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+
+EXIT_CANNOT_START: Final = 1
+"""The system refuses something: an address, a user."""
+
+EXIT_USAGE: Final = 2
+"""The command line is wrong."""
+
+EXIT_BUG: Final = 70
+"""The daemon found itself in a wrong state (EX_SOFTWARE of sysexits.h)."""
+
+MAX_PORT: Final = 65_535
+"""TCP's largest port."""
+
+HELD_BACK: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+"""Signals that arrive during start-up wait until there is somebody to handle them in order."""
+
+OPEN_UP: Final = "other machines cannot connect; -l 0.0.0.0 -l :: lets them"
+
+
+class Port(click.ParamType[int]):
+    """A TCP port: a number, or the name of a service."""
+
+    name = "port"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's signature
+        """Return the number."""
+        if isinstance(value, int):
+            return value
+        try:
+            number = int(value) if value.isascii() and value.isdigit() else _service(value)
+        except OSError:
+            self.fail(f"{value!r} is neither a number nor a known service", param, ctx)
+        if number > MAX_PORT:
+            self.fail(f"{value} is over {MAX_PORT}", param, ctx)
+        return number
+
+
+def _service(name: str) -> int:
+    return socket.getservbyname(name, "tcp")
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Signals: TERM, INT and HUP stop; USR1 refuses puts from then on. See stalkd(1).",
+)
+@click.option(
+    "-l",
+    "--listen",
+    metavar="ADDR",
+    multiple=True,
+    help="Listen on this host, IPv4 or IPv6 address, or unix:PATH; may be repeated."
+    f" [default: {DEFAULT_LISTEN[0]}]",
+)
+@click.option(
+    "-p",
+    "--port",
+    type=Port(),
+    metavar="PORT",
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Listen on this TCP port; 0 takes a free one.",
+)
+@click.option("-u", "--user", metavar="USER", help="Run as this user once the sockets listen.")
+@click.option(
+    "-z",
+    "--max-job-size",
+    type=click.IntRange(min=0),
+    metavar="BYTES",
+    default=DEFAULT_MAX_JOB_SIZE,
+    show_default=True,
+    help="Refuse jobs with a larger body.",
+)
+@click.option(
+    "--max-memory",
+    type=click.IntRange(min=1),
+    metavar="BYTES",
+    help="Refuse puts while the jobs take more than this. [default: no limit]",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Refuse connections over this number. [default: what the limit of open files allows]",
+)
+@click.option(
+    "-b", "--wal-dir", metavar="DIR", help="Keep a write-ahead log in DIR. (Not in this version.)"
+)
+@click.option(
+    "-f",
+    "--sync-ms",
+    type=click.IntRange(min=0),
+    metavar="MS",
+    default=DEFAULT_SYNC_MS,
+    show_default=True,
+    help="Sync the log at least every MS milliseconds; 0: before each reply.",
+)
+@click.option("-F", "--no-sync", is_flag=True, help="Never sync the log.")
+@click.option(
+    "-s",
+    "--segment-bytes",
+    type=click.IntRange(min=1),
+    metavar="BYTES",
+    default=DEFAULT_SEGMENT_BYTES,
+    show_default=True,
+    help="Size of one file of the log.",
+)
+@click.option("-c", "compact", is_flag=True, help="Ignored, for old scripts.")
+@click.option("-n", "no_compact", is_flag=True, help="Ignored, for old scripts.")
+@click.option(
+    "-V", "--verbose", count=True, help="Log connections as well; twice: all that is said, too."
+)
+@click.version_option(__version__, "-v", "--version", message="stalkd %(version)s")
+def stalkd(**options: Any) -> None:  # noqa: ANN401 - the options above
+    """Run a work queue that speaks the Beanstalk protocol."""
+    if options["wal_dir"] is not None:
+        raise click.UsageError(
+            "-b: this version has no write-ahead log yet; without -b, jobs are kept in memory only"
+        )
+    log = open_log(sys.stderr, options["verbose"])
+    for flag in ("compact", "no_compact"):
+        if options[flag]:
+            log.warning(event("option_ignored", option="-c" if flag == "compact" else "-n"))
+    _start(_config(options, log), log)
+
+
+def _config(options: dict[str, Any], log: logging.Logger) -> Config:
+    size = options["max_job_size"]
+    if size > LARGEST_MAX_JOB_SIZE:  # beanstalkd does the same, and scripts rely on it.
+        log.warning(event("job_size_capped", asked=size, used=LARGEST_MAX_JOB_SIZE))
+        size = LARGEST_MAX_JOB_SIZE
+    return Config(
+        listen=options["listen"] or DEFAULT_LISTEN,
+        port=options["port"],
+        user=options["user"],
+        max_job_size=size,
+        max_memory=options["max_memory"],
+        max_connections=options["max_connections"],
+        verbosity=options["verbose"],
+        sync_ms=None if options["no_sync"] else options["sync_ms"],
+        segment_bytes=options["segment_bytes"],
+    )
+
+
+def _start(config: Config, log: logging.Logger) -> None:
+    """Listen, say so, give up privileges, and serve until told to stop."""
+    listeners = _listen(config, log)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    try:
+        if config.user is not None:
+            become(config.user)
+        limit = connection_limit(config.max_connections)
+        _announce(listeners, log)
+        _serve(config, listeners, log, limit)
+    finally:
+        for listener in listeners:
+            listener.close()
+
+
+def _listen(config: Config, log: logging.Logger) -> list[Listener]:
+    inherited = inherited_listeners()
+    if not inherited:
+        return open_listeners(config.listen, config.port)
+    if config.listen != DEFAULT_LISTEN or config.port != DEFAULT_PORT:
+        log.warning(event("option_ignored", option="-l, -p", reason="systemd passed the sockets"))
+    return inherited
+
+
+def _announce(listeners: Sequence[Listener], log: logging.Logger) -> None:
+    for listener in listeners:
+        hint = {"hint": OPEN_UP} if listener.is_loopback else {}
+        log.info(event("listening", address=listener.address, pid=os.getpid(), **hint))
+
+
+def _serve(config: Config, listeners: Sequence[Listener], log: logging.Logger, limit: int) -> None:
+    from stalkd.server.daemon import serve
+
+    try:
+        serve(config, [listener.socket for listener in listeners], log, limit)
+    except Exception:
+        log.exception(event("failed", hint="this is a bug in stalkd; please report it"))
+        sys.exit(EXIT_BUG)
+    log.info(event("stopped"))
+
+
+def main() -> NoReturn:
+    """Run the command; every failure is one line and an exit code."""
+    try:
+        code = stalkd.main(prog_name="stalkd", standalone_mode=False)
+    except click.ClickException as error:
+        _complain(error.format_message())
+        code = EXIT_USAGE
+    except (CannotListenError, ProcessError) as error:
+        _complain(str(error))
+        code = EXIT_CANNOT_START
+    except click.Abort:
+        code = EXIT_CANNOT_START
+    sys.exit(code)
+
+
+def _complain(text: str) -> None:
+    click.echo(f"stalkd: {' '.join(text.split())}", err=True)

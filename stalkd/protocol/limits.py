@@ -1,0 +1,27 @@
+"""Limits of the protocol, each with its reason."""
+
+from typing import Final
+
+MAX_LINE: Final = 224
+"""Bytes of a command line, CR LF included: what beanstalkd takes, so that
+``pause-tube <200 bytes> 4294967295`` fits."""
+
+MAX_TUBE_NAME: Final = 200
+"""Bytes of a tube name (doc/protocol.txt)."""
+
+MAX_U32: Final = (1 << 32) - 1
+"""Largest priority, delay, time-to-run and body size: unsigned 32-bit numbers."""
+
+MAX_U64: Final = (1 << 64) - 1
+"""Largest job id: an unsigned 64-bit number."""
+
+MAX_TIMEOUT_S: Final = (1 << 31) - 1
+"""Largest timeout of reserve-with-timeout: a signed 32-bit number in beanstalkd."""
+
+OUTPUT_HIGH_WATER: Final = 256 * 1024
+"""Bytes of large replies after which a session runs no further command until they are sent: 8-byte
+requests for 64 KB bodies must not pile up answers faster than the client takes them."""
+
+BACKLOG_LIMIT: Final = 64 * 1024
+"""Bytes of commands kept for a session that cannot run them yet (it waits in a reserve, or its
+output is full); beyond that it is not read, and the client's own socket holds the rest."""

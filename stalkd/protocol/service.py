@@ -1,0 +1,77 @@
+"""The door to the protocol: sessions are opened, fed with bytes and time, and closed here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stalkd.protocol.commands import give_answer
+from stalkd.protocol.interpreter import run
+from stalkd.protocol.puts import abandon
+from stalkd.protocol.replies import TIMED_OUT
+from stalkd.protocol.session import Session, Shared
+
+if TYPE_CHECKING:
+    from stalkd.broker.client import Client
+
+
+class Service:
+    """All sessions.
+
+    After any call, ``shared.dirty`` are the sessions that have output to be sent, and
+    ``shared.runnable`` those that can go on: they want a ``receive`` with no data.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        """Start without sessions."""
+        self.shared = shared
+        self.broker = shared.broker
+        self._sessions: dict[Client, Session] = {}
+
+    def open(self) -> Session:
+        """Start a session for a new connection."""
+        client = self.broker.directory.enter()
+        session = self._sessions[client] = Session(self.shared, client)
+        return session
+
+    def receive(self, session: Session, data: bytes, now: int) -> None:
+        """Take bytes that a client sent, and run every command that they complete."""
+        if session.stopped:
+            session.backlog += data
+        else:
+            run(session, data, now)
+            if self.broker.queues.answers:
+                self._deliver()
+
+    def end_input(self, session: Session, now: int) -> None:
+        """Note that a client sends nothing more; it closes when all that it sent is answered."""
+        session.input_ended = True
+        if self.broker.queues.stop_waiting(session.client):
+            session.reply(TIMED_OUT)
+            session.stopped = False
+        self.receive(session, b"", now)
+
+    def tick(self, now: int) -> None:
+        """Do what is due by ``now``."""
+        if self.broker.next_deadline() <= now:
+            self.broker.tick(now)
+            self._deliver()
+
+    def close(self, session: Session, now: int) -> None:
+        """Forget a session whose connection is gone; what it held goes back to the queues."""
+        abandon(session)
+        session.closing = session.stopped = True
+        session.backlog = b""
+        del self._sessions[session.client]
+        self.broker.disconnect(session.client, now)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Give the sessions that waited the answers the broker has for them."""
+        answers = self.broker.queues.answers
+        for client, answer in answers:
+            session = self._sessions[client]
+            session.stopped = False
+            give_answer(session, answer)
+            if not session.stopped:
+                session.go_on()
+        answers.clear()

@@ -1,0 +1,173 @@
+"""One connection as the protocol sees it, and what all connections share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from stalkd.config import DEFAULT_MAX_JOB_SIZE, DEFAULT_SEGMENT_BYTES
+from stalkd.protocol.limits import OUTPUT_HIGH_WATER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stalkd.broker.broker import Broker
+    from stalkd.broker.client import Client
+    from stalkd.protocol.upload import Discard, Upload
+
+COUNTED: Final = (
+    "cmd-put",
+    "cmd-peek",
+    "cmd-peek-ready",
+    "cmd-peek-delayed",
+    "cmd-peek-buried",
+    "cmd-reserve",
+    "cmd-reserve-with-timeout",
+    "cmd-delete",
+    "cmd-release",
+    "cmd-use",
+    "cmd-watch",
+    "cmd-ignore",
+    "cmd-bury",
+    "cmd-kick",
+    "cmd-touch",
+    "cmd-stats",
+    "cmd-stats-job",
+    "cmd-stats-tube",
+    "cmd-list-tubes",
+    "cmd-list-tube-used",
+    "cmd-list-tubes-watched",
+    "cmd-pause-tube",
+)
+"""The commands that ``stats`` counts, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator chose. Sizes in bytes; ``max_memory`` None means no limit."""
+
+    max_job_size: int = DEFAULT_MAX_JOB_SIZE
+    max_memory: int | None = None
+    segment_bytes: int = DEFAULT_SEGMENT_BYTES
+
+
+class Shared:
+    """What all sessions share.
+
+    ``dirty`` lists the sessions that have output, ``runnable`` those whose backlog can go on.
+    ``uploading`` is the bytes of bodies that have arrived in part. ``surroundings`` returns what
+    ``stats`` shows of the process and of the machine.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        settings: Settings,
+        surroundings: Callable[[], tuple[dict[str, str | int], dict[str, str | int]]],
+        started: int,
+    ) -> None:
+        """Start with no session; ``started`` is the time ``uptime`` counts from."""
+        self.broker = broker
+        self.settings = settings
+        self.surroundings = surroundings
+        self.started = started
+        self.draining = False
+        self.counts = dict.fromkeys(COUNTED, 0)
+        self.dirty: list[Session] = []
+        self.runnable: list[Session] = []
+        self.uploading = 0
+
+    def take_runnable(self) -> list[Session]:
+        """Return the sessions that can go on, and forget that they can."""
+        runnable, self.runnable = self.runnable, []
+        return runnable
+
+    def take_dirty(self) -> list[Session]:
+        """Return the sessions that have output, and forget that they have."""
+        dirty, self.dirty = self.dirty, []
+        return dirty
+
+    def has_room(self, size: int) -> bool:
+        """Tell whether the memory limit admits ``size`` bytes more."""
+        limit = self.settings.max_memory
+        return limit is None or self.broker.memory + self.uploading + size <= limit
+
+
+class Session:
+    """One connection: its client in the broker, unprocessed input, unsent output.
+
+    ``stopped`` says that no command may run now: it waits in a reserve, has more output than
+    it may (``full``), or is ``closing``. ``backlog`` is input that has arrived and not been run;
+    ``body`` is the put that the next bytes belong to; ``overlong`` means that the line in
+    progress has already exceeded its limit and is dropped up to its end.
+    """
+
+    __slots__ = (
+        "backlog",
+        "bad_lines",
+        "body",
+        "broker",
+        "client",
+        "closing",
+        "counts",
+        "full",
+        "input_ended",
+        "large_output",
+        "output",
+        "overlong",
+        "shared",
+        "stopped",
+    )
+
+    def __init__(self, shared: Shared, client: Client) -> None:
+        """Start with nothing read and nothing to send."""
+        self.shared = shared
+        self.broker = shared.broker
+        self.counts = shared.counts
+        self.client = client
+        self.backlog = b""
+        self.body: Upload | Discard | None = None
+        self.overlong = False
+        self.output: list[bytes] = []
+        self.large_output = 0
+        self.full = False
+        self.stopped = False
+        self.closing = False
+        self.input_ended = False
+        self.bad_lines = 0
+
+    def reply(self, data: bytes) -> None:
+        """Send a short reply."""
+        output = self.output
+        if not output:
+            self.shared.dirty.append(self)
+        output.append(data)
+
+    def reply_large(self, data: bytes) -> None:
+        """Send a reply whose size the client's input does not bound, or stop."""
+        self.reply(data)
+        self.large_output += len(data)
+        if self.large_output > OUTPUT_HIGH_WATER:
+            self.full = self.stopped = True
+
+    def take_output(self) -> bytes:
+        """Return what is to be sent, and forget it."""
+        output = self.output
+        data = output[0] if len(output) == 1 else b"".join(output)
+        output.clear()
+        return data
+
+    def output_sent(self) -> None:
+        """Note that what was taken has been sent: a full session may go on."""
+        self.large_output = 0
+        if self.output:
+            self.shared.dirty.append(self)
+        if self.full:
+            self.full = False
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Run further commands, after a wait or when there is room for output again."""
+        self.stopped = self.closing
+        if self.backlog or self.input_ended:
+            self.shared.runnable.append(self)

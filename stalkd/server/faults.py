@@ -1,0 +1,18 @@
+"""Telling a bug in one session's handling from a broken broker."""
+
+from __future__ import annotations
+
+import traceback
+
+BROKER: str = "stalkd.broker"
+
+
+def is_broken_invariant(error: BaseException) -> bool:
+    """Tell whether an error passed through the broker.
+
+    The broker refuses a client's mistakes by what it returns. So an exception out of it is a bug
+    that may have left a job half moved, and going on could lose or double it. An exception that
+    never touched it concerns one session only.
+    """
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__", "").startswith(BROKER) for frame in frames)

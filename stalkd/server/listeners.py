@@ -1,0 +1,208 @@
+"""Making the sockets to listen on, before anything heavy is imported.
+
+A listening socket lets clients connect at once; they are answered when the rest is there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn."""
+
+UNIX_PREFIX: Final = "unix:"
+"""In front of the path of a unix socket."""
+
+FIRST_INHERITED: Final = 3
+"""First descriptor that systemd hands over (sd_listen_fds(3))."""
+
+LOOPBACK: Final = ("127.", "[::1]")
+"""How internet addresses begin that no other machine can reach."""
+
+
+class CannotListenError(Exception):
+    """An address cannot be listened on; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A listening socket, its address in words, and the unix path to remove at the end."""
+
+    socket: socket.socket
+    address: str
+    path: str | None = None
+    inode: int = 0
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether this is an internet address that only this machine can reach."""
+        return self.address.startswith(LOOPBACK)
+
+    def close(self) -> None:
+        """Stop listening; remove the unix socket if it is still this one."""
+        self.socket.close()
+        if self.path is not None and _inode(self.path) == self.inode:
+            with suppress(OSError):  # -u may have taken the right; the next start replaces it.
+                os.unlink(self.path)
+
+
+def open_listeners(addresses: Iterable[str], port: int) -> list[Listener]:
+    """Listen on each address. Raises CannotListenError."""
+    listeners: list[Listener] = []
+    for address in addresses:
+        if address.startswith(UNIX_PREFIX):
+            listeners.append(_open_unix(address.removeprefix(UNIX_PREFIX)))
+        else:
+            opened = _open_inet(address, port)
+            port = port or opened[0].socket.getsockname()[1]
+            listeners += opened
+    return listeners
+
+
+def inherited_listeners() -> list[Listener]:
+    """Return the sockets that systemd has opened for us, none if it has not.
+
+    Raises CannotListenError when one of them is not a listening stream socket.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    text = os.environ.get("LISTEN_FDS", "0")
+    if not text.isdecimal():
+        raise CannotListenError(f"LISTEN_FDS is {text!r}, not a number; unset it or see systemd(1)")
+    count = int(text)
+    return [_adopt(fd) for fd in range(FIRST_INHERITED, FIRST_INHERITED + count)]
+
+
+def _adopt(fd: int) -> Listener:
+    try:
+        sock = socket.socket(fileno=fd)
+        listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise CannotListenError(f"inherited descriptor {fd} is no socket: {error}") from error
+    if not listening or sock.type != socket.SOCK_STREAM:
+        raise CannotListenError(
+            f"inherited descriptor {fd} is no listening stream socket; in the systemd socket unit"
+            " use ListenStream="
+        )
+    os.set_inheritable(fd, False)  # noqa: FBT003 - takes no keyword
+    if sock.family != socket.AF_UNIX:
+        _tune(sock)
+    return Listener(sock, describe(sock))
+
+
+def describe(sock: socket.socket) -> str:
+    """Return a socket's own address in words."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return f"{UNIX_PREFIX}{name if isinstance(name, str) else name.decode()}"
+    host = f"[{name[0]}]" if sock.family == socket.AF_INET6 else name[0]
+    return f"{host}:{name[1]}"
+
+
+def _open_inet(host: str, port: int) -> list[Listener]:
+    """Listen on every address of a host; with port 0 they all get the same free one."""
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise CannotListenError(f"cannot find address {host!r}: {error.args[-1]}") from error
+    listeners: list[Listener] = []
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        target = (address[0], port, *address[2:])
+        listeners.append(_bind_inet(family, kind, protocol, target))
+        port = port or listeners[0].socket.getsockname()[1]
+    return listeners
+
+
+def _bind_inet(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> Listener:
+    where = f"{address[0]} port {address[1]}"
+    try:
+        sock = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise CannotListenError(_advice(where, error)) from error
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    _tune(sock)
+    try:
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise CannotListenError(_advice(where, error)) from error
+    return Listener(sock, describe(sock))
+
+
+def _tune(sock: socket.socket) -> None:
+    """Set what accepted connections inherit: no delay of replies, notice of dead peers."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _advice(address: str, error: OSError) -> str:
+    """Say what happened and what to do about it."""
+    advice = {
+        errno.EADDRINUSE: "something listens there; stop it, or choose another with -p or -l",
+        errno.EACCES: "no permission; use a port above 1023, or start as root with -u USER",
+        errno.EAFNOSUPPORT: "this kernel does not know that kind of address; see -l",
+        errno.EADDRNOTAVAIL: "this machine has no such address; see -l",
+    }.get(error.errno or 0, "see -l and -p")
+    return f"cannot listen on {address}: {error.strerror}: {advice}"
+
+
+def _open_unix(path: str) -> Listener:
+    if not path:
+        raise CannotListenError("cannot listen on unix: without a path; say -l unix:PATH")
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise CannotListenError(f"cannot listen on {path}: {error.strerror or error}") from error
+    return Listener(sock, UNIX_PREFIX + path, path, _inode(path))
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket of a server that is gone. Raises CannotListenError if it is not."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CannotListenError(f"cannot listen on {path}: {error.strerror}") from error
+    if not stat.S_ISSOCK(mode):
+        raise CannotListenError(
+            f"cannot listen on {path}: it exists and is no socket; move it away"
+        )
+    if _answers(path):
+        raise CannotListenError(f"cannot listen on {path}: another server listens there; stop it")
+    os.unlink(path)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0)  # A full backlog must not hang us: it is alive, too.
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0

@@ -1,0 +1,281 @@
+"""All connections in one task.
+
+The reactor waits on a private set of sockets (see ``poller``), reads what is ready, hands the bytes
+to the protocol, and sends every reply of the round with one call per connection. A trio task per
+connection would cost twice the processor time per command: the switch between tasks is dearer
+than the command.
+
+Between rounds it first looks again without trio: under load the next commands are there already
+or will be within LINGER_S, and a round through trio's scheduler costs as much as five commands.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from stalkd.broker.limits import NS_PER_S
+from stalkd.server.connection import READ_SIZE, Connection
+from stalkd.server.faults import is_broken_invariant
+from stalkd.server.logs import TRACE, Complaints, event
+from stalkd.server.poller import GONE, READ, WRITE, open_poller
+
+if TYPE_CHECKING:
+    import socket
+
+    from stalkd.protocol.service import Service
+    from stalkd.protocol.session import Session
+
+EVENTS_PER_ROUND: Final = 256
+"""Connections served before replies go out: bounds the wait of the first of them."""
+
+LINGER_S: Final = 0.001
+"""How long to wait for the next command outside trio, after a round that had some. Bounds the
+delay of the other tasks; the kernel counts in milliseconds."""
+
+YIELD_NS: Final = 5_000_000
+"""After this long without a pause, the other tasks (accepting, signals) get their turn."""
+
+LAST_ROUNDS: Final = 100
+"""Rounds after the daemon was told to stop: enough for 25,000 connections that have just sent
+something, and an end for one that does not stop sending."""
+
+STALL_S: Final = 60
+"""A peer that takes none of its replies for so long is disconnected. Its socket buffers are full
+by then, megabytes deep, so it is not slow but hung; its jobs go to others."""
+
+ROUNDING_NS: Final = 1_000
+"""Waking that much after a deadline makes up for trio's time being a float."""
+
+
+class Reactor:
+    """Serves connections until it is cancelled."""
+
+    def __init__(self, service: Service, log: logging.Logger) -> None:
+        """Start with no connection."""
+        self._service = service
+        self._shared = service.shared
+        self._log = log
+        self._traced = log.isEnabledFor(TRACE)
+        self._complaints = Complaints(log, trio.current_time)
+        self._poller = open_poller()
+        self._connections: dict[int, Connection] = {}
+        self._by_session: dict[Session, Connection] = {}
+        self._stalled: OrderedDict[Connection, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def add(self, sock: socket.socket) -> None:
+        """Serve a new connection from now on."""
+        sock.settimeout(0)
+        connection = Connection(sock, self._service.open())
+        self._connections[connection.fd] = connection
+        self._by_session[connection.session] = connection
+        self._poller.register(connection.fd, READ)
+        if self._log.isEnabledFor(logging.DEBUG):
+            self._log.debug(event("connected", peer=connection.peer(), fd=connection.fd))
+
+    async def run(self) -> None:
+        """Serve until cancelled; then answer what has been received, and close everything."""
+        try:
+            while True:
+                await self._wait()
+                while self._turn():
+                    await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            self._answer_the_rest()
+            raise
+        finally:
+            self._close_sockets()
+
+    async def _wait(self) -> None:
+        """Wait, among trio's other tasks, until there is something to do."""
+        deadline = self._next_deadline() + ROUNDING_NS
+        with trio.move_on_at(deadline / NS_PER_S):
+            await trio.lowlevel.wait_readable(self._poller.fileno())
+
+    def _turn(self) -> bool:
+        """Serve round after round, but not too long; tell whether there was always more to do."""
+        now = _now()
+        turn_ends = now + YIELD_NS
+        while now < turn_ends:
+            ready = self._poller.poll(self._linger(now), EVENTS_PER_ROUND)
+            now = _now()
+            self._round(ready, now)
+            if not ready and not self._has_work():
+                return False
+        return True
+
+    def _linger(self, now: int) -> float:
+        """Return how long the next round may wait for input, in seconds."""
+        if self._has_work():
+            return 0
+        return min(LINGER_S, max(0, self._next_deadline() - now) / NS_PER_S)
+
+    def _has_work(self) -> bool:
+        """Tell whether sessions have something to run or to send, without any further event."""
+        return bool(self._shared.runnable or self._shared.dirty)
+
+    def _next_deadline(self) -> int:
+        """Return when time next asks for something, in nanoseconds."""
+        deadline = self._service.broker.next_deadline()
+        if self._stalled:
+            deadline = min(deadline, next(iter(self._stalled.values())) + STALL_S * NS_PER_S)
+        return deadline
+
+    def _answer_the_rest(self) -> None:
+        """Answer the commands that have arrived already."""
+        for _ in range(LAST_ROUNDS):
+            ready = self._poller.poll(0, EVENTS_PER_ROUND)
+            self._round(ready, _now())
+            if not ready and not self._has_work():
+                return
+
+    def _round(self, ready: list[tuple[int, int]], now: int) -> None:
+        """Do what is due, run and read what there is, and send all replies."""
+        self._service.tick(now)
+        self._run_backlogs(now)
+        for fd, mask in ready:
+            connection = self._connections.get(fd)
+            if connection is None:
+                continue  # It was closed earlier in this round.
+            if mask == READ:
+                self._read(connection, now)
+            else:
+                self._serve(connection, mask, now)
+        if self._stalled:
+            self._drop_stalled(now)
+        self._flush(now)
+
+    def _run_backlogs(self, now: int) -> None:
+        """Let the sessions go on that had to wait."""
+        for session in self._shared.take_runnable():
+            connection = self._by_session.get(session)
+            if connection is not None:
+                self._feed(connection, b"", now)
+
+    # -- one connection -------------------------------------------------------------------------
+
+    def _serve(self, connection: Connection, mask: int, now: int) -> None:
+        """Do what the poller says is possible."""
+        if mask & WRITE:
+            self._send(connection, now)
+        elif mask & READ:
+            self._read(connection, now)
+        elif mask & GONE:
+            self._close(connection, now, "broken")
+
+    def _read(self, connection: Connection, now: int) -> None:
+        try:
+            data = connection.socket.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._close(connection, now, error.strerror or "broken")
+            return
+        if self._traced:
+            self._log.log(TRACE, event("received", fd=connection.fd, data=data))
+        self._feed(connection, data or None, now)
+
+    def _feed(self, connection: Connection, data: bytes | None, now: int) -> None:
+        """Give bytes (None: the end of input) to the protocol."""
+        session = connection.session
+        try:
+            if data is not None:
+                self._service.receive(session, data, now)
+            else:
+                self._service.end_input(session, now)
+        except Exception as error:
+            if is_broken_invariant(error):
+                raise
+            self._log.exception(event("session_failed", peer=connection.peer()))
+            self._close(connection, now, "internal error")
+            return
+        if session.stopped or connection.interest != READ:
+            self._review(connection, now)
+
+    def _review(self, connection: Connection, now: int) -> None:
+        """Watch the connection for what it wants now; close it when it is through."""
+        if connection.session.closing and connection.unsent is None:
+            if not connection.session.output:
+                self._close(connection, now, "done")
+            return
+        wanted = connection.wanted()
+        if wanted != connection.interest:
+            connection.interest = wanted
+            self._poller.modify(connection.fd, wanted)
+
+    def _flush(self, now: int) -> None:
+        """Send the replies of this round.
+
+        Sending can give rise to more: a peer is found to be gone, and its jobs go to others.
+        """
+        find = self._by_session.get
+        while self._shared.dirty:
+            for session in self._shared.take_dirty():
+                connection = find(session)
+                if connection is not None and connection.unsent is None:
+                    self._send(connection, now)
+
+    def _send(self, connection: Connection, now: int) -> None:
+        """Send what the peer takes; with the rest, wait until it takes more."""
+        if self._traced and connection.unsent is None:
+            output = b"".join(connection.session.output)
+            self._log.log(TRACE, event("replied", fd=connection.fd, data=output))
+        try:
+            moved = connection.send()
+        except OSError as error:
+            self._close(connection, now, error.strerror or "broken")
+            return
+        session = connection.session
+        if connection.unsent is not None:
+            self._note_unsent(connection, now, moved=moved)
+        elif session.large_output or connection in self._stalled:
+            self._stalled.pop(connection, None)
+            session.output_sent()
+        if session.stopped or connection.unsent is not None or connection.interest != READ:
+            self._review(connection, now)
+
+    def _note_unsent(self, connection: Connection, now: int, *, moved: bool) -> None:
+        """Start, or start anew, the time after which a peer that takes nothing is dropped."""
+        if moved or connection not in self._stalled:
+            self._stalled[connection] = now
+            self._stalled.move_to_end(connection)
+
+    def _drop_stalled(self, now: int) -> None:
+        """Disconnect the peers that have taken nothing for STALL_S."""
+        while self._stalled:
+            connection, since = next(iter(self._stalled.items()))
+            if since + STALL_S * NS_PER_S > now:
+                return
+            self._complaints.about("peer_does_not_read", peer=connection.peer(), seconds=STALL_S)
+            self._close(connection, now, "does not read")
+
+    def _close(self, connection: Connection, now: int, reason: str) -> None:
+        """Forget a connection; its jobs go back to their queues."""
+        if self._log.isEnabledFor(logging.DEBUG):
+            self._log.debug(event("disconnected", fd=connection.fd, reason=reason))
+        session = connection.session
+        if session.bad_lines:
+            self._complaints.about(
+                "peer_sent_bad_commands", peer=connection.peer(), count=session.bad_lines
+            )
+        self._poller.unregister(connection.fd)
+        connection.socket.close()
+        del self._connections[connection.fd], self._by_session[session]
+        self._stalled.pop(connection, None)
+        self._service.close(session, now)
+
+    def _close_sockets(self) -> None:
+        for connection in self._connections.values():
+            connection.socket.close()
+        self._poller.close()
+
+
+def _now() -> int:
+    """Return trio's time in nanoseconds, so that a test's clock rules everything."""
+    return int(trio.current_time() * NS_PER_S)

@@ -1,0 +1,1 @@
+"""stalkd held against beanstalkd 1.12: recorded conversations and random ones."""
