@@ -27,6 +27,8 @@ Conversation = Generator[Step, bytes, None]
 # One read takes three times what a hundred replies with their bodies need. From 128 KiB on,
 # malloc would ask the system for each buffer, which makes a read five times as dear.
 READ_BYTES = 65_536
+# No piece has so many lines, not even the empty one that means closed: all are unexpected.
+_NOTHING_DUE = -1
 
 
 def connect(port: int) -> socket.socket:
@@ -58,7 +60,9 @@ class Connections:
             peer.settimeout(0)
             self._epoll.register(fd, select.EPOLLIN)
         self._tell: dict[int, Callable[[bytes], Step]] = {}
-        self._due: dict[int, int] = dict.fromkeys(self._sockets, 0)  # lines still to come
+        self._due: dict[int, int] = dict.fromkeys(
+            self._sockets, _NOTHING_DUE
+        )  # lines still to come
         self._sent: dict[int, int] = {}  # ns
         self._held: dict[int, bytes] = {}  # the beginning of a reply
 
@@ -108,7 +112,7 @@ class Connections:
                 try:
                     request, due[fd] = tell[fd](reply)
                 except StopIteration:
-                    due[fd] = 0
+                    due[fd] = _NOTHING_DUE
                     running -= 1
                     continue
                 sent[fd] = clock()

@@ -35,10 +35,11 @@ def _cpu_model() -> str:
 
 def _python(python: str) -> Iterator[str]:
     options, flags = json.loads(_output([python, "-c", _ASK_PYTHON]))
-    pgo = "--enable-optimizations" in options
-    lto = "--with-lto" in options
+    # PGO and LTO. A distribution may build with them in its own way, which shows nowhere.
+    wanted = ("--enable-optimizations", "--with-lto")
+    found = [f"{option}: {'yes' if option in options else 'no'}" for option in wanted]
     yield f"python: {_output([python, '-VV'])}"
-    yield f"  built with{'' if pgo else 'out'} PGO, with{'' if lto else 'out'} LTO; {flags}"
+    yield f"  configured with {', '.join(found)}; {flags}"
 
 
 def _output(words: list[str]) -> str:

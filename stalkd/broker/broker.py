@@ -87,7 +87,7 @@ class Broker:
         self.queues.take(job)
         job.pri = pri
         job.delay = delay
-        job.releases += 1
+        job.marked().releases += 1
         if delay:
             job.state = rules.RELEASE_WITH_DELAY[job.state]
             self.queues.add_delayed(job, now)
@@ -103,7 +103,7 @@ class Broker:
             return False
         self.queues.take(job)
         job.pri = pri
-        job.buries += 1
+        job.marked().buries += 1
         job.state = rules.BURY[job.state]
         self.queues.add_buried(job)
         return True
@@ -134,7 +134,7 @@ class Broker:
 
     def _kick(self, job: Job, now: int) -> None:
         self.queues.take(job)
-        job.kicks += 1
+        job.marked().kicks += 1
         job.state = rules.KICK[job.state]
         self.queues.add_ready(job, now)
 
@@ -243,7 +243,7 @@ class Broker:
     def _ring_client(self, client: Client, when: int, now: int) -> None:
         if client.first_lease_end() <= when:
             job = self.jobs[client.leases.first() & ID_MASK]
-            job.timeouts += 1
+            job.marked().timeouts += 1
             self.timeouts += 1
             self._return(job, now)
         elif client.first_lease_end() - DEADLINE_MARGIN_NS <= when:

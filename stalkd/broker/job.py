@@ -53,28 +53,39 @@ TRANSITIONS: Final = {
 any state (a reserved one only for its holder)."""
 
 
+class Past:
+    """How often things happened to a job that do not happen to most jobs."""
+
+    __slots__ = ("buries", "kicks", "releases", "timeouts")
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.timeouts = 0
+        self.releases = 0
+        self.buries = 0
+        self.kicks = 0
+
+
 class Job:
     """One job. A plain slotted object: a million of them must be cheap and acyclic to free.
 
     ``key`` is the job's place in the container of its state (see ``sortedkeys``):
     (priority, id) when ready, (deadline, id) when reserved or delayed, (order of burial, id) when
-    buried. ``created`` is in nanoseconds, ``delay`` and ``ttr`` in seconds.
+    buried. ``created`` is in nanoseconds, ``delay`` and ``ttr`` in seconds. Most jobs are put,
+    reserved and deleted: only the others get a ``Past``.
     """
 
     __slots__ = (
         "body",
-        "buries",
         "created",
         "delay",
         "holder",
         "id",
         "key",
-        "kicks",
+        "past",
         "pri",
-        "releases",
         "reserves",
         "state",
-        "timeouts",
         "ttr",
         "tube",
     )
@@ -104,10 +115,13 @@ class Job:
         self.state = DELAYED if delay else READY
         self.holder = None
         self.reserves = 0
-        self.timeouts = 0
-        self.releases = 0
-        self.buries = 0
-        self.kicks = 0
+        self.past: Past | None = None
+
+    def marked(self) -> Past:
+        """Return the job's past, to be added to."""
+        if self.past is None:
+            self.past = Past()
+        return self.past
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.state} in {self.tube.name}, {len(self.body)} bytes>"

@@ -57,7 +57,8 @@ class Queues:
         if tube.waiting and not tube.paused_until:
             self._hand_over(job, now)
             return
-        job.key = key = job.pri << ID_BITS | job.id
+        # Where the priority is 0, the key is the id: one integer less to keep.
+        job.key = key = job.pri << ID_BITS | job.id if job.pri else job.id
         tube.ready.add(key)
         if job.pri < URGENT_BELOW:
             tube.urgent += 1

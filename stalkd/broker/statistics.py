@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stalkd.broker.job import DELAYED, RESERVED
+from stalkd.broker.job import DELAYED, RESERVED, Past
 from stalkd.broker.limits import ID_BITS, NS_PER_S
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def job_statistics(job: Job, now: int) -> dict[str, str | int]:
     """Return what ``stats-job`` shows."""
+    past = job.past or Past()
     timed = job.state is RESERVED or job.state is DELAYED
     return {
         "id": job.id,
@@ -30,10 +31,10 @@ def job_statistics(job: Job, now: int) -> dict[str, str | int]:
         "time-left": _seconds((job.key >> ID_BITS) - now) if timed else 0,
         "file": 0,
         "reserves": job.reserves,
-        "timeouts": job.timeouts,
-        "releases": job.releases,
-        "buries": job.buries,
-        "kicks": job.kicks,
+        "timeouts": past.timeouts,
+        "releases": past.releases,
+        "buries": past.buries,
+        "kicks": past.kicks,
     }
 
 

@@ -252,7 +252,7 @@ def stats(session: Session, _args: bytes, now: int) -> None:
         **shared.counts,
         "job-timeouts": shared.broker.timeouts,
         "total-jobs": shared.broker.total_jobs,
-        "max-job-size": shared.settings.max_job_size,
+        "max-job-size": shared.max_job_size,
         **current_connections(shared.broker),
         **process,
         "uptime": (now - shared.started) // NS_PER_S,
@@ -260,11 +260,11 @@ def stats(session: Session, _args: bytes, now: int) -> None:
         "binlog-current-index": 0,
         "binlog-records-migrated": 0,
         "binlog-records-written": 0,
-        "binlog-max-size": shared.settings.segment_bytes,
+        "binlog-max-size": shared.segment_bytes,
         "draining": shared.draining,
         **machine,
         "current-memory": shared.broker.memory + shared.uploading,
-        "max-memory": shared.settings.max_memory or 0,
+        "max-memory": shared.max_memory or 0,
     }
     session.reply_large(replies.mapping(values))
 

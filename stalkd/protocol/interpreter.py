@@ -28,32 +28,54 @@ def run(session: Session, data: bytes, now: int) -> None:
     """
     if session.backlog:
         data = session.backlog + data
-    position = 0
+    unfinished = session.body is not None or session.overlong
+    position = _go_on(session, data, now) if unfinished else 0
     end = len(data)
     while position < end and not session.stopped:
-        if session.body is not None:
-            position = resume(session, session.body, data, position, now)
-            continue
         line_end = data.find(b"\r\n", position, position + MAX_LINE)
-        if line_end < 0 or session.overlong:
-            position, complete = _drop_overlong(session, data, position)
-            if complete:
-                continue
-            break
-        line = data[position:line_end]
+        if line_end < 0:
+            if end - position < MAX_LINE:
+                break
+            position = _drop_line(session, data, position)
+            continue
+        start, position = position, line_end + 2
         try:
-            if line.startswith(b"put "):
-                position = put(session, line[4:], data, line_end + 2, now)
+            if data.startswith(b"put ", start):
+                position = put(session, data[start + 4 : line_end], data, position, now)
             else:
-                position = line_end + 2
-                _run_line(session, line, now)
+                _run_line(session, data[start:line_end], now)
         except BadFormat:
-            position = line_end + 2
-            session.bad_lines += 1
-            session.reply(replies.BAD_FORMAT)
+            _refuse(session, replies.BAD_FORMAT)
     session.backlog = data[position:]
     if session.input_ended and not session.stopped:
         session.closing = session.stopped = True
+
+
+def _go_on(session: Session, data: bytes, now: int) -> int:
+    """Finish what earlier input left unfinished; return where the next command begins."""
+    if session.body is not None:
+        return resume(session, session.body, data, 0, now)
+    if session.overlong:
+        return _drop_line(session, data, 0)
+    return 0
+
+
+def _drop_line(session: Session, data: bytes, position: int) -> int:
+    """Drop a line that is too long up to its CR LF, which costs one BAD_FORMAT.
+
+    If its end has not come yet, all is dropped but a CR, which may be half of it.
+    """
+    line_end = data.find(b"\r\n", position)
+    session.overlong = line_end < 0
+    if session.overlong:
+        return len(data) - data.endswith(b"\r")
+    _refuse(session, replies.BAD_FORMAT)
+    return line_end + 2
+
+
+def _refuse(session: Session, reply: bytes) -> None:
+    session.bad_lines += 1
+    session.reply(reply)
 
 
 def _run_line(session: Session, line: bytes, now: int) -> None:
@@ -80,22 +102,4 @@ def _run_odd_line(session: Session, line: bytes, now: int) -> None:
     elif line.startswith(_FAMILIES):
         raise BadFormat
     else:
-        session.bad_lines += 1
-        session.reply(replies.UNKNOWN_COMMAND)
-
-
-def _drop_overlong(session: Session, data: bytes, position: int) -> tuple[int, bool]:
-    """Handle a line without end so far: return the new position and whether its end was found.
-
-    A line that is still short enough is left alone. From a longer one everything is dropped up
-    to its CR LF, and that costs one BAD_FORMAT.
-    """
-    if not session.overlong and len(data) - position < MAX_LINE:
-        return position, False
-    line_end = data.find(b"\r\n", position)
-    session.overlong = line_end < 0
-    if line_end < 0:
-        return len(data) - data.endswith(b"\r"), False
-    session.bad_lines += 1
-    session.reply(replies.BAD_FORMAT)
-    return line_end + 2, True
+        _refuse(session, replies.UNKNOWN_COMMAND)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stalkd.broker.job import Job
 from stalkd.broker.limits import JOB_COST
 from stalkd.protocol import replies
-from stalkd.protocol.arguments import BadFormat, put_numbers
+from stalkd.protocol.arguments import BadFormat, put_numbers, size_before_junk
 from stalkd.protocol.upload import Discard, Upload
 
 if TYPE_CHECKING:
@@ -21,16 +21,28 @@ if TYPE_CHECKING:
 
 def put(session: Session, args: bytes, data: bytes, start: int, now: int) -> int:
     """Run a put whose body begins at ``data[start]``; return where the bytes used end."""
-    (pri, delay, ttr, size), junk = put_numbers(args)
-    session.counts["cmd-put"] += 1
-    refusal = _refusal(session, size)
-    if refusal is not None:
+    try:
+        pri, delay, ttr, size = put_numbers(args)
+    except BadFormat:
+        return _put_with_junk(session, args, data, start, now)
+    shared = session.shared
+    shared.counts["cmd-put"] += 1
+    if size > shared.max_job_size:
+        return _collect(session, Discard(size, replies.JOB_TOO_BIG), data, start, now)
+    if shared.max_memory is not None and not shared.has_room(size + JOB_COST):
+        refusal = replies.DRAINING if shared.draining else replies.OUT_OF_MEMORY
         return _collect(session, Discard(size, refusal), data, start, now)
-    if junk:
-        raise BadFormat
     client = session.client
     if not client.producer:
         session.broker.directory.mark_producer(client)
+    if pri == session.last_pri:
+        pri = session.last_pri
+    else:
+        session.last_pri = pri
+    if ttr == session.last_ttr:
+        ttr = session.last_ttr
+    else:
+        session.last_ttr = ttr
     body_end = start + size
     job = Job(session.broker.new_id(), client.used, pri, delay, ttr, data[start:body_end], now)
     if data[body_end : body_end + 2] == b"\r\n":
@@ -38,6 +50,15 @@ def put(session: Session, args: bytes, data: bytes, start: int, now: int) -> int
         return body_end + 2
     job.body = b""
     return _collect(session, Upload(job, size), data, start, now)
+
+
+def _put_with_junk(session: Session, args: bytes, data: bytes, start: int, now: int) -> int:
+    """Refuse a put with junk behind its numbers; if it is too big as well, that comes first."""
+    size = size_before_junk(args)
+    session.counts["cmd-put"] += 1
+    if size <= session.shared.max_job_size:
+        raise BadFormat
+    return _collect(session, Discard(size, replies.JOB_TOO_BIG), data, start, now)
 
 
 def _collect(session: Session, body: Upload | Discard, data: bytes, start: int, now: int) -> int:
@@ -67,15 +88,6 @@ def abandon(session: Session) -> None:
     session.body = None
 
 
-def _refusal(session: Session, size: int) -> bytes | None:
-    """Return the reply to a body that is not even to be kept while it arrives."""
-    if size > session.shared.settings.max_job_size:
-        return replies.JOB_TOO_BIG
-    if not session.shared.has_room(size + JOB_COST):
-        return replies.DRAINING if session.shared.draining else replies.OUT_OF_MEMORY
-    return None
-
-
 def _finish(session: Session, upload: Upload, now: int) -> None:
     session.shared.uploading -= upload.arrived
     content = upload.content()
@@ -91,8 +103,8 @@ def _accept(session: Session, job: Job, now: int) -> None:
     shared = session.shared
     if shared.draining:
         session.reply(replies.DRAINING)
-    elif shared.has_room(len(job.body) + JOB_COST):
+    elif shared.max_memory is not None and not shared.has_room(len(job.body) + JOB_COST):
+        session.reply(replies.OUT_OF_MEMORY)
+    else:
         session.broker.put(job, now)
         session.reply(replies.inserted(job.id))
-    else:
-        session.reply(replies.OUT_OF_MEMORY)

@@ -68,7 +68,9 @@ class Shared:
     ) -> None:
         """Start with no session; ``started`` is the time ``uptime`` counts from."""
         self.broker = broker
-        self.settings = settings
+        self.max_job_size = settings.max_job_size
+        self.max_memory = settings.max_memory
+        self.segment_bytes = settings.segment_bytes
         self.surroundings = surroundings
         self.started = started
         self.draining = False
@@ -89,7 +91,7 @@ class Shared:
 
     def has_room(self, size: int) -> bool:
         """Tell whether the memory limit admits ``size`` bytes more."""
-        limit = self.settings.max_memory
+        limit = self.max_memory
         return limit is None or self.broker.memory + self.uploading + size <= limit
 
 
@@ -99,7 +101,9 @@ class Session:
     ``stopped`` says that no command may run now: it waits in a reserve, has more output than
     it may (``full``), or is ``closing``. ``backlog`` is input that has arrived and not been run;
     ``body`` is the put that the next bytes belong to; ``overlong`` means that the line in
-    progress has already exceeded its limit and is dropped up to its end.
+    progress has already exceeded its limit and is dropped up to its end. ``last_pri`` and
+    ``last_ttr`` are those of its last put: producers say the same ones again and again, and a
+    million jobs can share the integers.
     """
 
     __slots__ = (
@@ -113,6 +117,8 @@ class Session:
         "full",
         "input_ended",
         "large_output",
+        "last_pri",
+        "last_ttr",
         "output",
         "overlong",
         "shared",
@@ -135,6 +141,8 @@ class Session:
         self.closing = False
         self.input_ended = False
         self.bad_lines = 0
+        self.last_pri = 0
+        self.last_ttr = 0
 
     def reply(self, data: bytes) -> None:
         """Send a short reply."""

@@ -1,0 +1,110 @@
+"""The command `stalkd` as operators run it: its own process, its exit code, its words."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from stalkd.config import Config
+from support.daemon import HOST, REPLY_SECONDS, Daemon
+
+STALKD = [sys.executable, "-P", "-m", "stalkd"]
+"""The installed package, not whatever lies in the current directory."""
+
+QUICK_S = 10.0
+"""How long a command may take that has nothing to do."""
+
+
+@dataclass
+class Outcome:
+    """What a command line came to; `config` is what the daemon would have been started with."""
+
+    code: int | str
+    config: Config | None
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+"""Runs the command with options, inside the test and without starting a daemon."""
+
+
+def after(code: str) -> list[str]:
+    """The command in a Python where this code has run before."""
+    return [sys.executable, "-P", "-c", f"{code}\nfrom stalkd.cli import main\nmain()"]
+
+
+def run(*options: str | bytes, command: Sequence[str] = STALKD) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; for options with which it does not start."""
+    return subprocess.run(
+        [*command, *options],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        timeout=QUICK_S,
+    )
+
+
+def complaint(*options: str | bytes, code: int, command: Sequence[str] = STALKD) -> str:
+    """What the command says before it ends with this exit code: one line, for people."""
+    done = run(*options, command=command)
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("stalkd: ")
+    return lines[0]
+
+
+@contextmanager
+def running(*options: str, command: Sequence[str] = STALKD) -> Iterator[Daemon]:
+    """A daemon that has said where it listens; it is stopped at the end."""
+    daemon = Daemon([*command, *options])
+    try:
+        daemon.wait_until_listening()
+        yield daemon
+    finally:
+        daemon.close()
+
+
+def wait_for(daemon: Daemon, event: str, count: int = 1) -> list[str]:
+    """Wait until the log has so many lines of one event, and give them."""
+    deadline = time.monotonic() + REPLY_SECONDS
+    while len(lines := lines_about(daemon, event)) < count:
+        assert time.monotonic() < deadline, daemon.log
+        time.sleep(0.001)
+    return lines
+
+
+def lines_about(daemon: Daemon, event: str) -> list[str]:
+    """The lines of one event, so far."""
+    return [line for line in daemon.log if line.split()[2:3] == [event]]
+
+
+def addresses(daemon: Daemon, count: int = 1) -> list[str]:
+    """Where a daemon says it listens, in order."""
+    return [re.findall(r"address=(\S+)", line)[0] for line in wait_for(daemon, "listening", count)]
+
+
+def signalled_at_import_of_trio(*numbers: signal.Signals) -> list[str]:
+    """The command that gets these signals while it listens and does not serve yet."""
+    kills = "; ".join(f"os.kill(os.getpid(), {number:d})" for number in numbers)
+    return after(
+        "import os, sys\n"
+        "class Hook:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'trio': {kills}\n"
+        "sys.meta_path.insert(0, Hook())"
+    )
+
+
+FREE = ("-l", HOST, "-p", "0")
+"""Options that always work."""
