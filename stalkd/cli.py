@@ -66,7 +66,7 @@ class Port(click.ParamType[int]):
             return value
         try:
             number = int(value) if value.isascii() and value.isdigit() else _service(value)
-        except OSError:
+        except (OSError, ValueError):  # Not known; thousands of digits; bytes of no encoding.
             self.fail(f"{value!r} is neither a number nor a known service", param, ctx)
         if number > MAX_PORT:
             self.fail(f"{value} is over {MAX_PORT}", param, ctx)
@@ -184,14 +184,21 @@ def _start(config: Config, log: logging.Logger) -> None:
     listeners = _listen(config, log)
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     try:
-        if config.user is not None:
-            become(config.user)
         limit = connection_limit(config.max_connections)
+        if config.user is not None:
+            _become(config.user)
         _announce(listeners, log)
         _serve(config, listeners, log, limit)
     finally:
         for listener in listeners:
             listener.close()
+
+
+def _become(user: str) -> None:
+    """Change the user, with everything loaded that the new one may not be able to read."""
+    import stalkd.server.daemon  # noqa: F401 - heavy, and not used before _serve
+
+    become(user)
 
 
 def _listen(config: Config, log: logging.Logger) -> list[Listener]:

@@ -52,7 +52,7 @@ def _reserve(session: Session, wait_until: int, now: int) -> None:
     client = session.client
     if not client.worker:
         session.broker.directory.mark_worker(client)
-    if session.input_ended:  # It asks for nothing more: it would be left waiting for ever.
+    if session.impatient:
         wait_until = now
     answer = session.broker.reserve(client, wait_until, now)
     if answer is Outcome.WAITING:

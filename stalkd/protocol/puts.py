@@ -84,17 +84,17 @@ def resume(session: Session, body: Upload | Discard, data: bytes, start: int, no
 def abandon(session: Session) -> None:
     """Forget an unfinished put: the connection is gone."""
     if isinstance(session.body, Upload):
-        session.shared.uploading -= session.body.arrived
+        session.shared.uploading -= len(session.body.content)
     session.body = None
 
 
 def _finish(session: Session, upload: Upload, now: int) -> None:
-    session.shared.uploading -= upload.arrived
-    content = upload.content()
+    content = upload.content
+    session.shared.uploading -= len(content)
     if not content.endswith(b"\r\n"):
         session.reply(replies.EXPECTED_CRLF)
         return
-    upload.job.body = content[:-2]
+    upload.job.body = bytes(memoryview(content)[:-2])
     _accept(session, upload.job, now)
 
 

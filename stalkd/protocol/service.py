@@ -43,8 +43,13 @@ class Service:
                 self._deliver()
 
     def end_input(self, session: Session, now: int) -> None:
-        """Note that a client sends nothing more; it closes when all that it sent is answered."""
+        """Note that all a client sent has been read; it closes when all of that is answered."""
         session.input_ended = True
+        self.end_wait(session, now)
+
+    def end_wait(self, session: Session, now: int) -> None:
+        """Note that a client has ended its side, whatever is still to be read: it waits no more."""
+        session.impatient = True
         if self.broker.queues.stop_waiting(session.client):
             session.reply(TIMED_OUT)
             session.stopped = False

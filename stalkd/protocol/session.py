@@ -101,7 +101,8 @@ class Session:
     ``stopped`` says that no command may run now: it waits in a reserve, has more output than
     it may (``full``), or is ``closing``. ``backlog`` is input that has arrived and not been run;
     ``body`` is the put that the next bytes belong to; ``overlong`` means that the line in
-    progress has already exceeded its limit and is dropped up to its end. ``last_pri`` and
+    progress has already exceeded its limit and is dropped up to its end. ``impatient`` means that
+    no reserve may wait, because the client has ended its side. ``last_pri`` and
     ``last_ttr`` are those of its last put: producers say the same ones again and again, and a
     million jobs can share the integers.
     """
@@ -115,6 +116,7 @@ class Session:
         "closing",
         "counts",
         "full",
+        "impatient",
         "input_ended",
         "large_output",
         "last_pri",
@@ -139,6 +141,7 @@ class Session:
         self.full = False
         self.stopped = False
         self.closing = False
+        self.impatient = False
         self.input_ended = False
         self.bad_lines = 0
         self.last_pri = 0

@@ -9,31 +9,26 @@ if TYPE_CHECKING:
 
 
 class Upload:
-    """Collects the ``size`` bytes of a body and the CR LF behind it, in the pieces they come in.
+    """Collects the ``size`` bytes of a body and the CR LF behind it.
 
-    Nothing is reserved for bytes that were announced but have not come.
+    Nothing is reserved for bytes that were announced but have not come, and those that come one
+    by one take no more room than those that come together.
     """
 
-    __slots__ = ("arrived", "job", "missing", "pieces")
+    __slots__ = ("content", "job", "missing")
 
     def __init__(self, job: Job, size: int) -> None:
         """Expect ``size`` + 2 bytes for ``job``, whose body is still empty."""
         self.job = job
         self.missing = size + 2
-        self.arrived = 0
-        self.pieces: list[bytes] = []
+        self.content = bytearray()
 
     def take(self, data: bytes, start: int) -> int:
         """Take what is missing from ``data[start:]``; return where that ends."""
         piece = data[start : start + self.missing]
         self.missing -= len(piece)
-        self.arrived += len(piece)
-        self.pieces.append(piece)
+        self.content += piece
         return start + len(piece)
-
-    def content(self) -> bytes:
-        """Return all ``size`` + 2 bytes."""
-        return b"".join(self.pieces)
 
 
 class Discard:

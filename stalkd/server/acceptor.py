@@ -51,7 +51,7 @@ class Acceptor:
         """Accept those that are there; tell whether the system had room."""
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                sock, _ = self._listener.accept()
+                sock, address = self._listener.accept()
             except BlockingIOError:
                 return True
             except OSError as error:
@@ -59,16 +59,16 @@ class Acceptor:
                     self._complaints.about("cannot_accept", reason=error.strerror, **self._load())
                     return False
                 continue  # The peer has gone between knocking and entering.
-            self._admit(sock)
+            self._admit(sock, address)
         return True
 
-    def _admit(self, sock: socket.socket) -> None:
+    def _admit(self, sock: socket.socket, address: object) -> None:
         if len(self._reactor) >= self._limit:
             hint = "see --max-connections and ulimit -n"
             self._complaints.about("connection_refused", hint=hint, **self._load())
             sock.close()
         else:
-            self._reactor.add(sock)
+            self._reactor.add(sock, address)
 
     def _load(self) -> dict[str, object]:
         return {"connections": len(self._reactor), "limit": self._limit}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Final
 
 from stalkd.protocol.limits import BACKLOG_LIMIT
-from stalkd.server.poller import READ, WRITE
+from stalkd.server.poller import HANGUP, READ, WRITE
 
 if TYPE_CHECKING:
     import socket
@@ -23,11 +26,12 @@ class Connection:
     ``interest`` is what the poller watches the socket for.
     """
 
-    __slots__ = ("fd", "interest", "session", "socket", "unsent")
+    __slots__ = ("address", "fd", "interest", "session", "socket", "unsent")
 
-    def __init__(self, sock: socket.socket, session: Session) -> None:
-        """Take over a non-blocking socket."""
+    def __init__(self, sock: socket.socket, address: object, session: Session) -> None:
+        """Take over a non-blocking socket; ``address`` is what accept said of the peer."""
         self.socket = sock
+        self.address = address
         self.fd = sock.fileno()
         self.session = session
         self.unsent: memoryview | None = None
@@ -51,14 +55,21 @@ class Connection:
         if self.unsent is not None:
             return WRITE
         session = self.session
-        if session.input_ended or (session.stopped and len(session.backlog) >= BACKLOG_LIMIT):
+        if session.input_ended:
             return 0
+        if len(session.backlog) >= BACKLOG_LIMIT:
+            return 0 if session.impatient else HANGUP
         return READ
 
     def peer(self) -> str:
         """Name the other end, for the log."""
+        if isinstance(self.address, tuple):
+            return f"{self.address[0]}:{self.address[1]}"
+        return "unix"
+
+    def queued(self) -> int:
+        """Return how many bytes the kernel holds that the peer has not taken; 0 if it is silent."""
         try:
-            name = self.socket.getpeername()
+            return int.from_bytes(ioctl(self.fd, TIOCOUTQ, bytes(4)), sys.byteorder)
         except OSError:
-            return "gone"
-        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix"
+            return 0

@@ -64,6 +64,8 @@ class Daemon:
                     if number != DRAINING:
                         break
                     self.drain()
+                # One is enough: another would end the process before it has cleaned up.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, DRAINING})
                 self._log.info(event("stopping", signal=signal.Signals(number).name))
                 nursery.cancel_scope.cancel()
 

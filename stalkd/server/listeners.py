@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,16 +54,29 @@ class Listener:
 
 
 def open_listeners(addresses: Iterable[str], port: int) -> list[Listener]:
-    """Listen on each address. Raises CannotListenError."""
-    listeners: list[Listener] = []
-    for address in addresses:
-        if address.startswith(UNIX_PREFIX):
-            listeners.append(_open_unix(address.removeprefix(UNIX_PREFIX)))
-        else:
-            opened = _open_inet(address, port)
-            port = port or opened[0].socket.getsockname()[1]
+    """Listen on each address, or on none of them. Raises CannotListenError."""
+    with ExitStack() as undo:
+        listeners: list[Listener] = []
+        for address in addresses:
+            opened = _open(address, port)
+            for listener in opened:
+                undo.callback(listener.close)
+            port = port or _port(opened)
             listeners += opened
-    return listeners
+        undo.pop_all()
+        return listeners
+
+
+def _open(address: str, port: int) -> list[Listener]:
+    if address.startswith(UNIX_PREFIX):
+        return [_open_unix(address.removeprefix(UNIX_PREFIX))]
+    return _open_inet(address, port)
+
+
+def _port(opened: list[Listener]) -> int:
+    """Return the port that the system has chosen, 0 for a unix socket."""
+    name = opened[0].socket.getsockname()
+    return name[1] if isinstance(name, tuple) else 0
 
 
 def inherited_listeners() -> list[Listener]:
@@ -112,8 +125,9 @@ def _open_inet(host: str, port: int) -> list[Listener]:
         found = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-    except OSError as error:
-        raise CannotListenError(f"cannot find address {host!r}: {error.args[-1]}") from error
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "this is no name of a host"
+        raise CannotListenError(f"cannot find address {host!r}: {reason}") from error
     listeners: list[Listener] = []
     for family, kind, protocol, _, address in dict.fromkeys(found):
         target = (address[0], port, *address[2:])

@@ -11,6 +11,9 @@ from typing import Final, Protocol, cast
 
 READ: Final = getattr(select, "EPOLLIN", 1)
 WRITE: Final = getattr(select, "EPOLLOUT", 4)
+HANGUP: Final = getattr(select, "EPOLLRDHUP", 0)
+"""The peer sends nothing more, though what it sent may not be read yet. Not known everywhere."""
+
 GONE: Final = getattr(select, "EPOLLERR", 8) | getattr(select, "EPOLLHUP", 16)
 """The connection is broken or closed in both directions; reported whether asked for or not."""
 
@@ -52,9 +55,10 @@ class SelectorPoller:
         self._selector = selectors.DefaultSelector()
 
     def register(self, fd: int, eventmask: int, /) -> None:
-        """Watch a descriptor; a mask of 0 is kept for later."""
-        if eventmask:
-            self._selector.register(fd, _to_selector(eventmask))
+        """Watch a descriptor; for nothing, if the mask has neither READ nor WRITE."""
+        events = _to_selector(eventmask)
+        if events:
+            self._selector.register(fd, events)
 
     def modify(self, fd: int, eventmask: int, /) -> None:
         """Watch it for something else."""

@@ -12,7 +12,6 @@ or will be within LINGER_S, and a round through trio's scheduler costs as much a
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -21,10 +20,12 @@ from stalkd.broker.limits import NS_PER_S
 from stalkd.server.connection import READ_SIZE, Connection
 from stalkd.server.faults import is_broken_invariant
 from stalkd.server.logs import TRACE, Complaints, event
-from stalkd.server.poller import GONE, READ, WRITE, open_poller
+from stalkd.server.poller import GONE, HANGUP, READ, WRITE, open_poller
+from stalkd.server.stalled import STALL_S, Stalled
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from stalkd.protocol.service import Service
     from stalkd.protocol.session import Session
@@ -43,10 +44,6 @@ LAST_ROUNDS: Final = 100
 """Rounds after the daemon was told to stop: enough for 25,000 connections that have just sent
 something, and an end for one that does not stop sending."""
 
-STALL_S: Final = 60
-"""A peer that takes none of its replies for so long is disconnected. Its socket buffers are full
-by then, megabytes deep, so it is not slow but hung; its jobs go to others."""
-
 ROUNDING_NS: Final = 1_000
 """Waking that much after a deadline makes up for trio's time being a float."""
 
@@ -64,15 +61,15 @@ class Reactor:
         self._poller = open_poller()
         self._connections: dict[int, Connection] = {}
         self._by_session: dict[Session, Connection] = {}
-        self._stalled: OrderedDict[Connection, int] = OrderedDict()
+        self._stalled = Stalled()
 
     def __len__(self) -> int:
         return len(self._connections)
 
-    def add(self, sock: socket.socket) -> None:
-        """Serve a new connection from now on."""
+    def add(self, sock: socket.socket, address: object) -> None:
+        """Serve a new connection from now on; ``address`` is what accept said of the peer."""
         sock.settimeout(0)
-        connection = Connection(sock, self._service.open())
+        connection = Connection(sock, address, self._service.open())
         self._connections[connection.fd] = connection
         self._by_session[connection.session] = connection
         self._poller.register(connection.fd, READ)
@@ -123,9 +120,7 @@ class Reactor:
     def _next_deadline(self) -> int:
         """Return when time next asks for something, in nanoseconds."""
         deadline = self._service.broker.next_deadline()
-        if self._stalled:
-            deadline = min(deadline, next(iter(self._stalled.values())) + STALL_S * NS_PER_S)
-        return deadline
+        return min(deadline, self._stalled.next_deadline()) if self._stalled else deadline
 
     def _answer_the_rest(self) -> None:
         """Answer the commands that have arrived already."""
@@ -147,7 +142,7 @@ class Reactor:
                 self._read(connection, now)
             else:
                 self._serve(connection, mask, now)
-        if self._stalled:
+        if self._stalled and self._stalled.next_deadline() <= now:
             self._drop_stalled(now)
         self._flush(now)
 
@@ -168,6 +163,8 @@ class Reactor:
             self._read(connection, now)
         elif mask & GONE:
             self._close(connection, now, "broken")
+        elif mask & HANGUP:
+            self._end(connection, self._service.end_wait, now)
 
     def _read(self, connection: Connection, now: int) -> None:
         try:
@@ -179,24 +176,37 @@ class Reactor:
             return
         if self._traced:
             self._log.log(TRACE, event("received", fd=connection.fd, data=data))
-        self._feed(connection, data or None, now)
+        if data:
+            self._feed(connection, data, now)
+        else:
+            self._end(connection, self._service.end_input, now)
 
-    def _feed(self, connection: Connection, data: bytes | None, now: int) -> None:
-        """Give bytes (None: the end of input) to the protocol."""
+    def _feed(self, connection: Connection, data: bytes, now: int) -> None:
+        """Give bytes to the protocol."""
         session = connection.session
         try:
-            if data is not None:
-                self._service.receive(session, data, now)
-            else:
-                self._service.end_input(session, now)
-        except Exception as error:
-            if is_broken_invariant(error):
-                raise
-            self._log.exception(event("session_failed", peer=connection.peer()))
-            self._close(connection, now, "internal error")
+            self._service.receive(session, data, now)
+        except Exception as error:  # noqa: BLE001 - told apart in _fail
+            self._fail(connection, error, now)
             return
         if session.stopped or connection.interest != READ:
             self._review(connection, now)
+
+    def _end(self, connection: Connection, end: Callable[[Session, int], None], now: int) -> None:
+        """Tell the protocol that the peer has ended its side."""
+        try:
+            end(connection.session, now)
+        except Exception as error:  # noqa: BLE001 - told apart in _fail
+            self._fail(connection, error, now)
+            return
+        self._review(connection, now)
+
+    def _fail(self, connection: Connection, error: Exception, now: int) -> None:
+        """End one connection for a bug in its handling; raise again what concerns jobs."""
+        if is_broken_invariant(error):
+            raise error
+        self._log.exception(event("session_failed", peer=connection.peer()))
+        self._close(connection, now, "internal error")
 
     def _review(self, connection: Connection, now: int) -> None:
         """Watch the connection for what it wants now; close it when it is through."""
@@ -233,25 +243,16 @@ class Reactor:
             return
         session = connection.session
         if connection.unsent is not None:
-            self._note_unsent(connection, now, moved=moved)
+            self._stalled.note(connection, now, moved=moved)
         elif session.large_output or connection in self._stalled:
-            self._stalled.pop(connection, None)
+            self._stalled.forget(connection)
             session.output_sent()
         if session.stopped or connection.unsent is not None or connection.interest != READ:
             self._review(connection, now)
 
-    def _note_unsent(self, connection: Connection, now: int, *, moved: bool) -> None:
-        """Start, or start anew, the time after which a peer that takes nothing is dropped."""
-        if moved or connection not in self._stalled:
-            self._stalled[connection] = now
-            self._stalled.move_to_end(connection)
-
     def _drop_stalled(self, now: int) -> None:
         """Disconnect the peers that have taken nothing for STALL_S."""
-        while self._stalled:
-            connection, since = next(iter(self._stalled.items()))
-            if since + STALL_S * NS_PER_S > now:
-                return
+        for connection in self._stalled.pop_due(now):
             self._complaints.about("peer_does_not_read", peer=connection.peer(), seconds=STALL_S)
             self._close(connection, now, "does not read")
 
@@ -267,7 +268,7 @@ class Reactor:
         self._poller.unregister(connection.fd)
         connection.socket.close()
         del self._connections[connection.fd], self._by_session[session]
-        self._stalled.pop(connection, None)
+        self._stalled.forget(connection)
         self._service.close(session, now)
 
     def _close_sockets(self) -> None:

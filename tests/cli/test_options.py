@@ -1,0 +1,229 @@
+"""Every option in every form, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from stalkd import __version__
+from stalkd.config import LARGEST_MAX_JOB_SIZE, Config
+from support.command import Command, complaint, run
+
+DEFAULTS = {
+    "listen": ("127.0.0.1",),
+    "port": 11300,
+    "user": None,
+    "max_job_size": 65_535,
+    "max_memory": None,
+    "max_connections": None,
+    "verbosity": 0,
+    "sync_ms": 50,
+    "segment_bytes": 10_485_760,
+}
+
+# Options -> what they change.
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "": {},
+    "-l 127.0.0.2": {"listen": ("127.0.0.2",)},
+    "-l127.0.0.2": {"listen": ("127.0.0.2",)},
+    "--listen 127.0.0.2": {"listen": ("127.0.0.2",)},
+    "--listen=::1": {"listen": ("::1",)},
+    "-l unix:/a/b": {"listen": ("unix:/a/b",)},
+    "-l ::1 -l localhost --listen unix:x": {"listen": ("::1", "localhost", "unix:x")},
+    "-p 0": {"port": 0},
+    "-p0": {"port": 0},
+    "-p 65535": {"port": 65_535},
+    "-p 00011301": {"port": 11_301},
+    "--port 11301": {"port": 11_301},
+    "--port=11301": {"port": 11_301},
+    "-p 1 -p 2": {"port": 2},
+    "-u bob": {"user": "bob"},
+    "-ubob": {"user": "bob"},
+    "--user bob": {"user": "bob"},
+    "--user=bob": {"user": "bob"},
+    "-z 0": {"max_job_size": 0},
+    "-z100": {"max_job_size": 100},
+    "--max-job-size 100": {"max_job_size": 100},
+    "--max-job-size=1073741824": {"max_job_size": 1 << 30},
+    "--max-memory 1": {"max_memory": 1},
+    "--max-memory=99999999999999": {"max_memory": 99_999_999_999_999},
+    "--max-connections 1": {"max_connections": 1},
+    "--max-connections=10": {"max_connections": 10},
+    "-f 0": {"sync_ms": 0},
+    "-f0": {"sync_ms": 0},
+    "--sync-ms 1000": {"sync_ms": 1_000},
+    "-F": {"sync_ms": None},
+    "--no-sync": {"sync_ms": None},
+    "-F -f 10": {"sync_ms": None},
+    "-s 1": {"segment_bytes": 1},
+    "-s4096": {"segment_bytes": 4_096},
+    "--segment-bytes=4096": {"segment_bytes": 4_096},
+    "-V": {"verbosity": 1},
+    "-VV": {"verbosity": 2},
+    "-V -V": {"verbosity": 2},
+    "-VVV": {"verbosity": 3},
+    "--verbose --verbose": {"verbosity": 2},
+    "-VVp0": {"verbosity": 2, "port": 0},
+    "-VVp 0": {"verbosity": 2, "port": 0},
+    "-FVp0": {"verbosity": 1, "port": 0, "sync_ms": None},
+    "-VFVu bob": {"verbosity": 2, "user": "bob", "sync_ms": None},
+    "-Vl127.0.0.2": {"verbosity": 1, "listen": ("127.0.0.2",)},
+    "-l ::1 -p 1 -u x -z 2 -f 3 -s 4 -V --max-memory 5 --max-connections 6": {
+        "listen": ("::1",),
+        "port": 1,
+        "user": "x",
+        "max_job_size": 2,
+        "sync_ms": 3,
+        "segment_bytes": 4,
+        "verbosity": 1,
+        "max_memory": 5,
+        "max_connections": 6,
+    },
+}
+
+
+@pytest.mark.parametrize("line", ACCEPTED, ids=lambda line: line or "none")
+def test_accepted(command: Command, line: str) -> None:
+    """Long, short, bundled, glued: what the daemon is started with, and nothing is said."""
+    outcome = command(*line.split())
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    assert outcome.config == Config(**{**DEFAULTS, **ACCEPTED[line]})
+
+
+def test_defaults() -> None:
+    """Those of the original, except that only this machine may connect."""
+    assert asdict(Config()) == DEFAULTS
+
+
+def test_a_port_may_be_a_service(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name in /etc/services."""
+    ports = {("beanstalk", "tcp"): 11_300}
+    monkeypatch.setattr("socket.getservbyname", lambda *name: ports[name])
+    outcome = command("-p", "beanstalk")
+    assert outcome.config is not None
+    assert outcome.config.port == 11_300
+
+
+# Options, separated by "|" -> a word of the complaint.
+REFUSED = {
+    "-p|x-no-such-service": "-p",
+    "-p|": "-p",
+    "-p|-1": "-p",
+    "-p|65536": "65535",
+    "-p|99999999999": "65535",
+    "-p|1.5": "-p",
+    "-p|0x10": "-p",
+    "-p| 1": "-p",
+    "-p|1_0": "-p",
+    "-p|\N{ARABIC-INDIC DIGIT THREE}": "-p",
+    "-p": "-p",
+    "--port": "--port",
+    "-l": "-l",
+    "-u": "-u",
+    "-z|-1": "-z",
+    "-z|x": "-z",
+    "-z|1k": "-z",
+    "-z|": "-z",
+    "-f|-1": "-f",
+    "-f|x": "-f",
+    "-f|0.5": "-f",
+    "-s|0": "-s",
+    "-s|-5": "-s",
+    "-s|10M": "-s",
+    "--max-memory|0": "--max-memory",
+    "--max-memory|-1": "--max-memory",
+    "--max-memory|1G": "--max-memory",
+    "--max-connections|0": "--max-connections",
+    "--max-connections|-1": "--max-connections",
+    "-x": "-x",
+    "-Vx": "-x",
+    "--no-such-option": "--no-such-option",
+    "--lis|x": "--lis",
+    "extra": "extra",
+    "-p|0|extra|more": "extra",
+    "-b|/tmp": "-b",
+    "-b/tmp": "-b",
+    "-Vb/tmp": "-b",
+    "--wal-dir|/tmp": "-b",
+    "-b|": "-b",
+    "-F|yes": "yes",
+    "-p|1\n2": "-p",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_refused(command: Command, line: str) -> None:
+    """Exit code 2 and one line that names what is wrong; nothing is started."""
+    outcome = command(*line.split("|"))
+    assert (outcome.code, outcome.config, outcome.out) == (2, None, "")
+    (complained,) = outcome.err.splitlines()
+    assert complained.startswith("stalkd: ")
+    assert REFUSED[line] in complained
+
+
+@pytest.mark.parametrize("port", ["9" * 5_000, b"\xff", b"\xff1"], ids=["long", "ff", "ff1"])
+def test_refused_whatever_is_typed(port: str | bytes) -> None:
+    """Not even a number of 5,000 digits or bytes that are no text end in a traceback."""
+    # FAILS: Port.convert() lets through ValueError of int() (over 4,300 digits) and
+    # UnicodeEncodeError of getservbyname().
+    assert "-p" in complaint("-p", port, code=2)
+
+
+def test_a_log_is_refused_and_why(command: Command) -> None:
+    """Whoever wants jobs to survive must not believe that they do."""
+    outcome = command("-b", "/var/lib/stalkd")
+    assert "no write-ahead log" in outcome.err
+    assert "memory only" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("line", "ignored"),
+    [("-c", ["-c"]), ("-n", ["-n"]), ("-cn", ["-c", "-n"]), ("-nVc", ["-c", "-n"])],
+)
+def test_ignored_with_a_warning(command: Command, line: str, ignored: list[str]) -> None:
+    """Old scripts go on working, and their owners hear that these do nothing."""
+    outcome = command(line, "-p0")
+    assert outcome.code == 0
+    assert outcome.config is not None
+    lines = outcome.err.splitlines()
+    assert [each.split(" ", 1)[1] for each in lines] == [
+        f"WARNING option_ignored option={option}" for option in ignored
+    ]
+
+
+@pytest.mark.parametrize("size", [LARGEST_MAX_JOB_SIZE + 1, 4_294_967_295, 10**30])
+def test_a_job_size_over_the_largest_is_capped(command: Command, size: int) -> None:
+    """As by the original, with a warning that has both numbers."""
+    outcome = command("-z", str(size))
+    assert outcome.config is not None
+    assert outcome.config.max_job_size == LARGEST_MAX_JOB_SIZE
+    (line,) = outcome.err.splitlines()
+    assert line.endswith(f"WARNING job_size_capped asked={size} used={LARGEST_MAX_JOB_SIZE}")
+
+
+@pytest.mark.parametrize("option", ["-v", "--version", "-Vv", "-vp0"])
+def test_version(command: Command, option: str) -> None:
+    """One line on stdout, and nothing is started."""
+    outcome = command(option)
+    assert outcome.out == f"stalkd {__version__}\n"
+    assert (outcome.code, outcome.config, outcome.err) == (0, None, "")
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help(command: Command, option: str) -> None:
+    """Every option with a word about it on stdout, in lines that fit a terminal."""
+    outcome = command(option)
+    assert (outcome.code, outcome.config, outcome.err) == (0, None, "")
+    for each in "-l -p -u -z -b -f -F -s -c -n -V -v -h --max-memory --max-connections".split():
+        assert f"{each}," in outcome.out or f"{each} " in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 100
+
+
+def test_as_a_process() -> None:
+    """The same through `python -m stalkd`: codes, streams, no traceback."""
+    done = run("-v")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"stalkd {__version__}\n", "")
+    assert run("-h").stdout.startswith("Usage: stalkd [OPTIONS]\n")
+    assert "no such option" in complaint("-x", code=2).lower()
