@@ -185,6 +185,11 @@ def _start(config: Config, log: logging.Logger) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     try:
         limit = connection_limit(config.max_connections)
+        if config.max_connections is not None and limit < config.max_connections:
+            hint = "raise the hard limit of open files with ulimit -Hn or LimitNOFILE="
+            log.warning(
+                event("connections_capped", asked=config.max_connections, used=limit, hint=hint)
+            )
         if config.user is not None:
             _become(config.user)
         _announce(listeners, log)
@@ -212,7 +217,8 @@ def _listen(config: Config, log: logging.Logger) -> list[Listener]:
 
 def _announce(listeners: Sequence[Listener], log: logging.Logger) -> None:
     for listener in listeners:
-        hint = {"hint": OPEN_UP} if listener.is_loopback else {}
+        closed = listener.is_loopback and not listener.inherited
+        hint = {"hint": OPEN_UP} if closed else {}
         log.info(event("listening", address=listener.address, pid=os.getpid(), **hint))
 
 

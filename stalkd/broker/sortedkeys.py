@@ -72,7 +72,11 @@ class SortedKeys:
             if len(chunk) > CHUNK:
                 self._start_chunk(key)
         else:
-            self._insert(key)
+            place = bisect_left(maxes, key)
+            chunk = self._chunks[place]
+            insort(chunk, key)
+            if len(chunk) > CHUNK:
+                self._split(place)
 
     def _start_chunk(self, key: int) -> None:
         """Move the last key into a chunk of its own: keys that only grow fill whole chunks."""
@@ -81,15 +85,13 @@ class SortedKeys:
         self._chunks.append([key])
         self._maxes.append(key)
 
-    def _insert(self, key: int) -> None:
-        place = bisect_left(self._maxes, key)
+    def _split(self, place: int) -> None:
+        """Make two of a chunk that has grown too long."""
         chunk = self._chunks[place]
-        insort(chunk, key)
-        if len(chunk) > CHUNK:
-            half = len(chunk) // 2
-            self._chunks.insert(place + 1, chunk[half:])
-            del chunk[half:]
-            self._maxes.insert(place, chunk[-1])
+        half = len(chunk) // 2
+        self._chunks.insert(place + 1, chunk[half:])
+        del chunk[half:]
+        self._maxes.insert(place, chunk[-1])
 
     def pop_first(self) -> int:
         """Remove and return the smallest key. Raises IndexError when there is none."""

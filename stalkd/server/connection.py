@@ -63,9 +63,10 @@ class Connection:
 
     def peer(self) -> str:
         """Name the other end, for the log."""
-        if isinstance(self.address, tuple):
-            return f"{self.address[0]}:{self.address[1]}"
-        return "unix"
+        if not isinstance(self.address, tuple):
+            return "unix"
+        host, port, *ipv6 = self.address
+        return f"[{host}]:{port}" if ipv6 else f"{host}:{port}"
 
     def queued(self) -> int:
         """Return how many bytes the kernel holds that the peer has not taken; 0 if it is silent."""

@@ -53,7 +53,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Serve until a signal says stop."""
-        with trio.open_signal_receiver(*STOPPING, DRAINING) as signals:
+        with trio.open_signal_receiver(*_heeded(), DRAINING) as signals:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {*STOPPING, DRAINING})
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.reactor.run)
@@ -79,6 +79,11 @@ class Daemon:
         while True:
             await trio.sleep(HOUSEKEEPING_S)
             collect_if_small(len(self.shared.broker.jobs) + len(self.reactor))
+
+
+def _heeded() -> list[signal.Signals]:
+    """Return the stop signals, less those that nohup or a shell made us ignore."""
+    return [each for each in STOPPING if signal.getsignal(each) != signal.SIG_IGN]
 
 
 async def _serve(

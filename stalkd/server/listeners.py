@@ -39,6 +39,7 @@ class Listener:
     address: str
     path: str | None = None
     inode: int = 0
+    inherited: bool = False
 
     @property
     def is_loopback(self) -> bool:
@@ -107,7 +108,7 @@ def _adopt(fd: int) -> Listener:
     os.set_inheritable(fd, False)  # noqa: FBT003 - takes no keyword
     if sock.family != socket.AF_UNIX:
         _tune(sock)
-    return Listener(sock, describe(sock))
+    return Listener(sock, describe(sock), inherited=True)
 
 
 def describe(sock: socket.socket) -> str:

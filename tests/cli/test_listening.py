@@ -170,8 +170,6 @@ socket.getaddrinfo = unknown
 )
 def test_impossible_addresses(host: str | bytes) -> None:
     """Whatever stands behind -l, there is one line and no traceback."""
-    # FAILS for names that cannot be encoded: socket.getaddrinfo() raises UnicodeError for them
-    # (label over 63 letters, empty label, bytes that are no text), which is no OSError.
     assert "cannot" in complaint("-l", host, "-p0", code=1)
 
 
@@ -198,7 +196,6 @@ def test_a_kind_of_address_that_the_kernel_lacks(monkeypatch: pytest.MonkeyPatch
 
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     """When a later address fails, the Unix socket that was made first is removed."""
-    # FAILS: open_listeners() does not close what it has opened when it raises.
     path = tmp_path / "s"
     complaint("-l", f"unix:{path}", "-l", "192.0.2.1", "-p0", code=1)
     assert not path.exists()

@@ -166,8 +166,6 @@ def test_refused(command: Command, line: str) -> None:
 @pytest.mark.parametrize("port", ["9" * 5_000, b"\xff", b"\xff1"], ids=["long", "ff", "ff1"])
 def test_refused_whatever_is_typed(port: str | bytes) -> None:
     """Not even a number of 5,000 digits or bytes that are no text end in a traceback."""
-    # FAILS: Port.convert() lets through ValueError of int() (over 4,300 digits) and
-    # UnicodeEncodeError of getservbyname().
     assert "-p" in complaint("-p", port, code=2)
 
 

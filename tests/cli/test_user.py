@@ -104,8 +104,6 @@ def test_listens_as_root_first(nobody: pwd.struct_passwd, path: Path) -> None:
 @needs_root
 def test_all_is_loaded_as_root(nobody: pwd.struct_passwd) -> None:
     """Nothing of Python need be readable for that user, for instance in a home of root's."""
-    # FAILS: cli._start() becomes the user before cli._serve() imports stalkd.server.daemon. Where
-    # the interpreter is not readable for everybody, -u ends in an ImportError with traceback.
     hook = """
 import os, sys
 class Hook:

@@ -41,8 +41,6 @@ async def test_half_close_ends_a_wait(clock: MockClock) -> None:
 
 async def test_half_close_ends_a_wait_with_much_behind_it(clock: MockClock) -> None:
     """Also when there is more than the server keeps for a client that waits."""
-    # FAILS: with BACKLOG_LIMIT reached, Connection.wanted() is 0, so the end of input is never
-    # seen: the client waits for ever. (EPOLLRDHUP would tell.)
     count = 20_000
     async with serve() as server:
         wire = server.connect()

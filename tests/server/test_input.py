@@ -74,7 +74,6 @@ async def test_a_body_in_small_pieces_takes_little_more_memory(clock: MockClock)
     The limit of memory counts bytes of bodies. The pieces are handed over as recv() returns them;
     32,000 packets would take seconds.
     """
-    # FAILS: Upload.pieces keeps each piece as an object of its own, 43 bytes for 2.
     size = 64_000
     async with serve() as server:
         wire = server.connect()

@@ -133,7 +133,6 @@ async def test_bad_commands_are_told_once_a_minute(clock: MockClock) -> None:
 
 async def test_a_peer_that_broke_off_is_named_too(clock: MockClock) -> None:
     """Whoever sends nonsense and resets the connection can be found as well."""
-    # FAILS: Connection.peer() asks the socket, which has forgotten its peer: peer=gone.
     async with serve() as server:
         wire = server.connect()
         name, port = wire.socket.getsockname()

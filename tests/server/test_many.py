@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from itertools import chain, islice, repeat
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +14,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from stalkd.server import reactor
 from stalkd.server.poller import open_poller
-from support.daemon import REPLY_SECONDS, Wire, start_stalkd
+from support.command import flood
+from support.daemon import Wire, start_stalkd
 from support.descriptors import descriptors
 from support.inside import Rounds, Server, serve
 from support.wire import settle
@@ -89,25 +88,11 @@ def stats(wire: Wire) -> bytes:
 
 def test_newcomers_beside_a_flood() -> None:
     """However busy one client keeps the daemon, others get in and are answered."""
-    with start_stalkd() as daemon, daemon.connect() as busy:
-        flood = Thread(target=say_much, args=(busy,))
-        flood.start()
-        try:
-            for _ in range(20):
-                with daemon.connect() as newcomer:
-                    assert newcomer.ask(b"use x") == b"USING x"
-            assert flood.is_alive()
-        finally:
-            busy.socket.shutdown(socket.SHUT_RDWR)
-            flood.join(REPLY_SECONDS)
-
-
-def say_much(wire: Wire) -> None:
-    """Send commands without a pause, and read the replies, until the connection ends."""
-    with suppress(OSError, AssertionError):
-        while True:
-            wire.send(b"list-tube-used\r\n" * 2_000)
-            wire.expect(b"USING default\r\n" * 2_000)
+    with start_stalkd() as daemon, flood(daemon) as flooding:
+        for _ in range(20):
+            with daemon.connect() as newcomer:
+                assert newcomer.ask(b"use x") == b"USING x"
+        assert flooding.is_alive()
 
 
 COMMANDS = (

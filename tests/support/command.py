@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Thread
 
 from stalkd.config import Config
-from support.daemon import HOST, REPLY_SECONDS, Daemon
+from support.daemon import HOST, REPLY_SECONDS, Daemon, Wire
 
 STALKD = [sys.executable, "-P", "-m", "stalkd"]
 """The installed package, not whatever lies in the current directory."""
@@ -92,6 +94,27 @@ def lines_about(daemon: Daemon, event: str) -> list[str]:
 def addresses(daemon: Daemon, count: int = 1) -> list[str]:
     """Where a daemon says it listens, in order."""
     return [re.findall(r"address=(\S+)", line)[0] for line in wait_for(daemon, "listening", count)]
+
+
+@contextmanager
+def flood(daemon: Daemon) -> Iterator[Thread]:
+    """A client in a thread that sends commands without a pause, and reads the replies."""
+    with daemon.connect() as wire:
+        thread = Thread(target=_say_much, args=(wire,))
+        thread.start()
+        try:
+            yield thread
+        finally:
+            with suppress(OSError):  # The daemon may have ended the connection.
+                wire.socket.shutdown(socket.SHUT_RDWR)
+            thread.join(QUICK_S)
+
+
+def _say_much(wire: Wire) -> None:
+    with suppress(OSError, AssertionError):
+        while True:
+            wire.send(b"list-tube-used\r\n" * 2_000)
+            wire.expect(b"USING default\r\n" * 2_000)
 
 
 def signalled_at_import_of_trio(*numbers: signal.Signals) -> list[str]:

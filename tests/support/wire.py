@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from support.daemon import Address
 
@@ -18,6 +19,9 @@ EXACTLY_S = 1e-4
 
 SETTLED_S = 0.01
 """Real seconds without anything happening after which all that was sent has been handled."""
+
+KERNEL_S = 0.05
+"""The same where a lot lies in the buffers of both ends, and acknowledgements may be delayed."""
 
 CHUNK = 64 * 1024
 
@@ -67,7 +71,7 @@ class AsyncWire:
         while sent < limit:
             taken = self._send_now(block[sent % len(block) :])
             if not taken:
-                await settle()
+                await wait_all_tasks_blocked(KERNEL_S)
                 taken = self._send_now(block[sent % len(block) :])
             if not taken:
                 break
@@ -145,6 +149,15 @@ class AsyncWire:
         assert data, "the server closed the connection"
         self._received += data
         return len(data)
+
+    async def sip(self, size: int, clock: MockClock) -> None:
+        """Read so many bytes, for later. However long it takes, no time passes meanwhile."""
+        clock.autojump_threshold = math.inf
+        while size:
+            await trio.lowlevel.wait_readable(self.socket)
+            size -= self.keep_now(size)
+        await wait_all_tasks_blocked(KERNEL_S)
+        clock.autojump_threshold = SETTLED_S
 
     def forget(self) -> None:
         """Forget what has been read and not been taken."""
