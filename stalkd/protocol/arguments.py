@@ -16,7 +16,7 @@ class BadFormat(Exception):
     """The client's line does not have the form of its command."""
 
 
-_NUMBER_BYTES: Final = b"0123456789 "
+_SPACE: Final = ord(" ")
 
 _PUT_WITH_JUNK: Final = re.compile(rb" *(\d+) +(\d+) +(\d+) +(\d+)(.*)", re.DOTALL)
 
@@ -40,7 +40,7 @@ def _split_numbers(text: bytes, count: int) -> list[bytes]:
     (Half the time of a regular expression, in what is the greater part of reading a command.)
     """
     parts = text.split()
-    if len(parts) != count or text.translate(None, _NUMBER_BYTES) or text.endswith(b" "):
+    if len(parts) != count or not text.replace(b" ", b"").isdigit() or text[-1] == _SPACE:
         raise BadFormat
     return parts
 

@@ -26,6 +26,9 @@ def run(session: Session, data: bytes, now: int) -> None:
     Goes on until a command is incomplete, or the session is stopped; what is left becomes its
     backlog. Each piece of input is looked at once, however small the pieces are.
     """
+    if session.stopped:
+        session.backlog += data
+        return
     if session.backlog:
         data = session.backlog + data
     unfinished = session.body is not None or session.overlong
@@ -46,7 +49,7 @@ def run(session: Session, data: bytes, now: int) -> None:
                 _run_line(session, data[start:line_end], now)
         except BadFormat:
             _refuse(session, replies.BAD_FORMAT)
-    session.backlog = data[position:]
+    session.backlog = data[position:] if position < end else b""
     if session.input_ended and not session.stopped:
         session.closing = session.stopped = True
 

@@ -33,14 +33,8 @@ class Service:
         session = self._sessions[client] = Session(self.shared, client)
         return session
 
-    def receive(self, session: Session, data: bytes, now: int) -> None:
-        """Take bytes that a client sent, and run every command that they complete."""
-        if session.stopped:
-            session.backlog += data
-        else:
-            run(session, data, now)
-            if self.broker.queues.answers:
-                self._deliver()
+    receive = staticmethod(run)
+    """Take bytes that a client sent, and run every command that they complete."""
 
     def end_input(self, session: Session, now: int) -> None:
         """Note that all a client sent has been read; it closes when all of that is answered."""
@@ -59,7 +53,7 @@ class Service:
         """Do what is due by ``now``."""
         if self.broker.next_deadline() <= now:
             self.broker.tick(now)
-            self._deliver()
+            self.deliver()
 
     def close(self, session: Session, now: int) -> None:
         """Forget a session whose connection is gone; what it held goes back to the queues."""
@@ -68,13 +62,18 @@ class Service:
         session.backlog = b""
         del self._sessions[session.client]
         self.broker.disconnect(session.client, now)
-        self._deliver()
+        self.deliver()
 
-    def _deliver(self) -> None:
-        """Give the sessions that waited the answers the broker has for them."""
+    def deliver(self) -> None:
+        """Give the sessions that waited the answers the broker has for them.
+
+        To be called after ``receive``, when all that had come is run.
+        """
         answers = self.broker.queues.answers
         for client, answer in answers:
-            session = self._sessions[client]
+            session = self._sessions.get(client)
+            if session is None:
+                continue  # Closed meanwhile; its jobs have gone back already.
             session.stopped = False
             give_answer(session, answer)
             if not session.stopped:

@@ -164,7 +164,7 @@ class Session:
     def take_output(self) -> bytes:
         """Return what is to be sent, and forget it."""
         output = self.output
-        data = output[0] if len(output) == 1 else b"".join(output)
+        data = output.pop() if len(output) == 1 else b"".join(output)
         output.clear()
         return data
 

@@ -42,7 +42,7 @@ class Connection:
 
         Afterwards ``unsent`` is None exactly if all is sent.
         """
-        data = self.session.take_output() if self.unsent is None else self.unsent
+        data = self.unsent or self.session.take_output()
         try:
             sent = self.socket.send(data)
         except BlockingIOError:

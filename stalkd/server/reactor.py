@@ -55,6 +55,7 @@ class Reactor:
         """Start with no connection."""
         self._service = service
         self._shared = service.shared
+        self._answers = service.broker.queues.answers
         self._log = log
         self._traced = log.isEnabledFor(TRACE)
         self._complaints = Complaints(log, trio.current_time)
@@ -144,6 +145,8 @@ class Reactor:
                 self._serve(connection, mask, now)
         if self._stalled and self._stalled.next_deadline() <= now:
             self._drop_stalled(now)
+        if self._answers:
+            self._service.deliver()
         self._flush(now)
 
     def _run_backlogs(self, now: int) -> None:

@@ -24,10 +24,12 @@ class Core:
 
     def send(self, session: Session, data: bytes) -> None:
         self.service.receive(session, data, self.now)
+        self.service.deliver()
         self.settle()
 
     def end_input(self, session: Session) -> None:
         self.service.end_input(session, self.now)
+        self.service.deliver()
         self.settle()
 
     def disconnect(self, session: Session) -> None:
@@ -45,6 +47,7 @@ class Core:
         while self.shared.runnable or self.shared.dirty:
             for session in self.shared.take_runnable():
                 self.service.receive(session, b"", self.now)
+                self.service.deliver()
             for session in self.shared.take_dirty():
                 self._received[session] += session.take_output()
                 session.output_sent()
