@@ -4,9 +4,9 @@ All methods run to completion: no await, no I/O, no clock; ``now`` is monotonic 
 method returns what came of it. What happens to *other* clients meanwhile (a waiting one gets a
 job, a wait ends) is appended to ``queues.answers``, which the caller empties.
 
-The rules follow beanstalkd 1.12: its doc/protocol.txt and its observed behaviour. docs/design.md
-lists where this broker keeps promises that the original breaks. An exception that leaves a method
-is a broken invariant, never a client's mistake.
+The rules follow beanstalkd 1.12: its doc/protocol.txt and its observed behaviour;
+stalkd-protocol(7) lists where they differ. An exception that leaves a method is a broken
+invariant, never a client's mistake.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Broker:
             job = self.queues.take_first(tube)
             self.queues.lease(job, client, now)
             return job
-        if client.first_lease_end() - DEADLINE_MARGIN_NS <= now:
+        if client.leases.size and client.first_lease_end() - DEADLINE_MARGIN_NS <= now:
             return Outcome.DEADLINE_SOON
         if wait_until <= now:
             return Outcome.TIMED_OUT

@@ -49,6 +49,8 @@ class Client(Owner):
         """Return when its wait ends by itself: asked-for time, or a lease about to end."""
         if self.wait_until is None:
             return NEVER
+        if not self.leases.size:
+            return self.wait_until
         return min(self.wait_until, self.first_lease_end() - DEADLINE_MARGIN_NS)
 
     def next_deadline(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from stalkd.protocol import replies
 from stalkd.protocol.arguments import BadFormat
 from stalkd.protocol.commands import BARE, WITH_ARGUMENTS, end_session, pause_tube
-from stalkd.protocol.limits import MAX_LINE
+from stalkd.protocol.limits import COMMANDS_PER_RUN, MAX_LINE
 from stalkd.protocol.puts import put, resume
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ _FAMILIES: Final = (
 
 
 def run(session: Session, data: bytes, now: int) -> None:
-    """Run every complete command in the session's backlog and ``data``.
+    """Run the complete commands in the session's backlog and ``data``.
 
-    Goes on until a command is incomplete, or the session is stopped; what is left becomes its
-    backlog. Each piece of input is looked at once, however small the pieces are.
+    Goes on until a command is incomplete, the session is stopped, or it has had its turn
+    (COMMANDS_PER_RUN, or what this round still allows); what is left becomes its backlog, and after
+    its turn it is queued for the next.
     """
     if session.stopped:
         session.backlog += data
@@ -34,13 +35,15 @@ def run(session: Session, data: bytes, now: int) -> None:
     unfinished = session.body is not None or session.overlong
     position = _go_on(session, data, now) if unfinished else 0
     end = len(data)
-    while position < end and not session.stopped:
+    turn = left = min(COMMANDS_PER_RUN, session.shared.allowance)
+    while position < end and left > 0 and not session.stopped:
         line_end = data.find(b"\r\n", position, position + MAX_LINE)
         if line_end < 0:
             if end - position < MAX_LINE:
                 break
             position = _drop_line(session, data, position)
             continue
+        left -= 1
         start, position = position, line_end + 2
         try:
             if data.startswith(b"put ", start):
@@ -49,8 +52,17 @@ def run(session: Session, data: bytes, now: int) -> None:
                 _run_line(session, data[start:line_end], now)
         except BadFormat:
             _refuse(session, replies.BAD_FORMAT)
+    session.shared.allowance -= turn - left
     session.backlog = data[position:] if position < end else b""
-    if session.input_ended and not session.stopped:
+    if not session.stopped:
+        _rest(session, left)
+
+
+def _rest(session: Session, left: int) -> None:
+    """Decide how a session goes on that nothing stops, with so much of its turn left."""
+    if left <= 0 and session.backlog:
+        session.queue()
+    elif session.input_ended:
         session.closing = session.stopped = True
 
 

@@ -22,6 +22,14 @@ OUTPUT_HIGH_WATER: Final = 256 * 1024
 """Bytes of large replies after which a session runs no further command until they are sent: 8-byte
 requests for 64 KB bodies must not pile up answers faster than the client takes them."""
 
+COMMANDS_PER_RUN: Final = 128
+"""Commands of one session run in one go, about a quarter of a millisecond. A client that floods
+the daemon has its turn as often as the others, not for as long as it likes."""
+
+COMMANDS_PER_ROUND: Final = 2_560
+"""Commands of all sessions run before replies are sent, about 5 ms; the other sessions follow in
+the next round."""
+
 BACKLOG_LIMIT: Final = 64 * 1024
 """Bytes of commands kept for a session that cannot run them yet (it waits in a reserve, or its
 output is full); beyond that it is not read, and the client's own socket holds the rest."""

@@ -28,10 +28,9 @@ def put(session: Session, args: bytes, data: bytes, start: int, now: int) -> int
     shared = session.shared
     shared.counts["cmd-put"] += 1
     if size > shared.max_job_size:
-        return _collect(session, Discard(size, replies.JOB_TOO_BIG), data, start, now)
+        return _collect(session, Discard(size + 2, replies.JOB_TOO_BIG), data, start, now)
     if shared.max_memory is not None and not shared.has_room(size + JOB_COST):
-        refusal = replies.DRAINING if shared.draining else replies.OUT_OF_MEMORY
-        return _collect(session, Discard(size, refusal), data, start, now)
+        return _collect(session, Discard(size + 2, None), data, start, now)
     client = session.client
     if not client.producer:
         session.broker.directory.mark_producer(client)
@@ -58,7 +57,7 @@ def _put_with_junk(session: Session, args: bytes, data: bytes, start: int, now: 
     session.counts["cmd-put"] += 1
     if size <= session.shared.max_job_size:
         raise BadFormat
-    return _collect(session, Discard(size, replies.JOB_TOO_BIG), data, start, now)
+    return _collect(session, Discard(size + 2, replies.JOB_TOO_BIG), data, start, now)
 
 
 def _collect(session: Session, body: Upload | Discard, data: bytes, start: int, now: int) -> int:
@@ -72,13 +71,28 @@ def resume(session: Session, body: Upload | Discard, data: bytes, start: int, no
     end = body.take(data, start)
     if isinstance(body, Upload):
         session.shared.uploading += end - start
+        if body.missing and not session.shared.has_room(0):
+            _give_up(session, body)
     if not body.missing:
         session.body = None
         if isinstance(body, Upload):
             _finish(session, body, now)
         else:
-            session.reply(body.reply)
+            session.reply(body.reply or _refusal(session, body))
     return end
+
+
+def _give_up(session: Session, upload: Upload) -> None:
+    """Drop a body, as far as it has come, that there is no room for any more."""
+    session.shared.uploading -= len(upload.content)
+    session.body = Discard(upload.missing, None)
+
+
+def _refusal(session: Session, body: Discard) -> bytes:
+    """Return the reply to a body that there was no room for."""
+    if body.tail != b"\r\n":
+        return replies.EXPECTED_CRLF
+    return replies.DRAINING if session.shared.draining else replies.OUT_OF_MEMORY
 
 
 def abandon(session: Session) -> None:

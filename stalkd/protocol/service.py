@@ -11,13 +11,14 @@ from stalkd.protocol.replies import TIMED_OUT
 from stalkd.protocol.session import Session, Shared
 
 if TYPE_CHECKING:
-    from stalkd.broker.client import Client
+    from stalkd.broker.client import Client, Outcome
+    from stalkd.broker.job import Job
 
 
 class Service:
     """All sessions.
 
-    After any call, ``shared.dirty`` are the sessions that have output to be sent, and
+    After ``deliver``, ``shared.dirty`` are the sessions that have output to be sent, and
     ``shared.runnable`` those that can go on: they want a ``receive`` with no data.
     """
 
@@ -53,7 +54,6 @@ class Service:
         """Do what is due by ``now``."""
         if self.broker.next_deadline() <= now:
             self.broker.tick(now)
-            self.deliver()
 
     def close(self, session: Session, now: int) -> None:
         """Forget a session whose connection is gone; what it held goes back to the queues."""
@@ -62,20 +62,28 @@ class Service:
         session.backlog = b""
         del self._sessions[session.client]
         self.broker.disconnect(session.client, now)
-        self.deliver()
 
-    def deliver(self) -> None:
+    def deliver(self) -> list[tuple[Session, Exception]]:
         """Give the sessions that waited the answers the broker has for them.
 
-        To be called after ``receive``, when all that had come is run.
+        To be called after everything else here, once all that had come is run. Returns the
+        sessions whose answer failed, with the error.
         """
-        answers = self.broker.queues.answers
+        answers = self.broker.queues.answers.copy()
+        self.broker.queues.answers.clear()
+        failures = []
         for client, answer in answers:
             session = self._sessions.get(client)
             if session is None:
                 continue  # Closed meanwhile; its jobs have gone back already.
-            session.stopped = False
-            give_answer(session, answer)
-            if not session.stopped:
-                session.go_on()
-        answers.clear()
+            try:
+                self._answer(session, answer)
+            except Exception as error:  # noqa: BLE001 - the caller tells apart what it is
+                failures.append((session, error))
+        return failures
+
+    def _answer(self, session: Session, answer: Job | Outcome) -> None:
+        session.stopped = False
+        give_answer(session, answer)
+        if not session.stopped:
+            session.go_on()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stalkd.config import DEFAULT_MAX_JOB_SIZE, DEFAULT_SEGMENT_BYTES
-from stalkd.protocol.limits import OUTPUT_HIGH_WATER
+from stalkd.protocol.limits import COMMANDS_PER_ROUND, OUTPUT_HIGH_WATER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from stalkd.broker.broker import Broker
     from stalkd.broker.client import Client
@@ -54,7 +55,8 @@ class Settings:
 class Shared:
     """What all sessions share.
 
-    ``dirty`` lists the sessions that have output, ``runnable`` those whose backlog can go on.
+    ``dirty`` lists the sessions that have output, ``runnable`` those whose backlog can go on, in
+    the order of their turns. ``allowance`` is how many commands may still run in this round.
     ``uploading`` is the bytes of bodies that have arrived in part. ``surroundings`` returns what
     ``stats`` shows of the process and of the machine.
     """
@@ -76,13 +78,19 @@ class Shared:
         self.draining = False
         self.counts = dict.fromkeys(COUNTED, 0)
         self.dirty: list[Session] = []
-        self.runnable: list[Session] = []
+        self.runnable: deque[Session] = deque()
+        self.allowance = COMMANDS_PER_ROUND
         self.uploading = 0
 
-    def take_runnable(self) -> list[Session]:
-        """Return the sessions that can go on, and forget that they can."""
-        runnable, self.runnable = self.runnable, []
-        return runnable
+    def start_round(self) -> Iterator[Session]:
+        """Allow further commands; give the sessions that can go on, while the allowance lasts."""
+        self.allowance = COMMANDS_PER_ROUND
+        for _ in range(len(self.runnable)):
+            if self.allowance <= 0:
+                return
+            session = self.runnable.popleft()
+            session.queued = False
+            yield session
 
     def take_dirty(self) -> list[Session]:
         """Return the sessions that have output, and forget that they have."""
@@ -99,9 +107,10 @@ class Session:
     """One connection: its client in the broker, unprocessed input, unsent output.
 
     ``stopped`` says that no command may run now: it waits in a reserve, has more output than
-    it may (``full``), or is ``closing``. ``backlog`` is input that has arrived and not been run;
-    ``body`` is the put that the next bytes belong to; ``overlong`` means that the line in
-    progress has already exceeded its limit and is dropped up to its end. ``impatient`` means that
+    it may (``full``), or is ``closing``; ``queued`` says that it has asked for a turn.
+    ``backlog`` is input that has arrived and not been run; ``body`` is the put that the next bytes
+    belong to; ``overlong`` means that the line in progress has already exceeded its limit and is
+    dropped up to its end. ``impatient`` means that
     no reserve may wait, because the client has ended its side. ``last_pri`` and
     ``last_ttr`` are those of its last put: producers say the same ones again and again, and a
     million jobs can share the integers.
@@ -123,6 +132,7 @@ class Session:
         "last_ttr",
         "output",
         "overlong",
+        "queued",
         "shared",
         "stopped",
     )
@@ -139,6 +149,7 @@ class Session:
         self.output: list[bytes] = []
         self.large_output = 0
         self.full = False
+        self.queued = False
         self.stopped = False
         self.closing = False
         self.impatient = False
@@ -176,9 +187,17 @@ class Session:
         if self.full:
             self.full = False
             self.go_on()
+        elif self.backlog and not self.stopped:
+            self.queue()
 
     def go_on(self) -> None:
         """Run further commands, after a wait or when there is room for output again."""
         self.stopped = self.closing
         if self.backlog or self.input_ended:
+            self.queue()
+
+    def queue(self) -> None:
+        """Ask for a turn."""
+        if not self.queued:
+            self.queued = True
             self.shared.runnable.append(self)

@@ -32,17 +32,23 @@ class Upload:
 
 
 class Discard:
-    """Drops the bytes of a body that is refused, counting only, and then gives the reply."""
+    """Drops the bytes of a body that is refused, and then there is the reply.
 
-    __slots__ = ("missing", "reply")
+    ``tail`` is the last two bytes so far: a body that is refused for want of room must end in CR
+    LF like any other. ``reply`` None means that it is to be found out at the end.
+    """
 
-    def __init__(self, size: int, reply: bytes) -> None:
-        """Expect ``size`` + 2 bytes."""
-        self.missing = size + 2
+    __slots__ = ("missing", "reply", "tail")
+
+    def __init__(self, missing: int, reply: bytes | None) -> None:
+        """Expect so many bytes, CR LF included."""
+        self.missing = missing
         self.reply = reply
+        self.tail = b""
 
     def take(self, data: bytes, start: int) -> int:
         """Drop what is missing from ``data[start:]``; return where that ends."""
-        dropped = min(self.missing, len(data) - start)
-        self.missing -= dropped
-        return start + dropped
+        end = min(start + self.missing, len(data))
+        self.missing -= end - start
+        self.tail = (self.tail + data[max(start, end - 2) : end])[-2:]
+        return end

@@ -23,8 +23,15 @@ BACK_OFF_S: Final = 0.1
 listening socket stays readable meanwhile: without the wait, accepting would spin (trio's own
 accept loop waits as long)."""
 
-NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""What accept says when the system has no room."""
+GONE: Final = frozenset(
+    {
+        *(errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR),
+        *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+        *(errno.ENOPROTOOPT, errno.EOPNOTSUPP),
+    }
+)
+"""What accept says of a peer that has gone between knocking and entering, or that a firewall keeps
+out (accept(2)). Anything else is trouble of ours: no descriptors, no memory, a broken listener."""
 
 
 class Acceptor:
@@ -55,20 +62,34 @@ class Acceptor:
             except BlockingIOError:
                 return True
             except OSError as error:
-                if error.errno in NO_ROOM:
-                    self._complaints.about("cannot_accept", reason=error.strerror, **self._load())
+                if error.errno not in GONE:
+                    self._complain(error)
                     return False
-                continue  # The peer has gone between knocking and entering.
-            self._admit(sock, address)
+            else:
+                if not self._admit(sock, address):
+                    return False
         return True
 
-    def _admit(self, sock: socket.socket, address: object) -> None:
-        if len(self._reactor) >= self._limit:
+    def _admit(self, sock: socket.socket, address: object) -> bool:
+        """Let a connection in, or refuse it; tell whether the system had room."""
+        connections = len(self._reactor)
+        if connections >= self._limit:
             hint = "see --max-connections and ulimit -n"
-            self._complaints.about("connection_refused", hint=hint, **self._load())
+            self._complaints.about(
+                "connection_refused", hint=hint, connections=connections, limit=self._limit
+            )
             sock.close()
-        else:
+            return True
+        try:
             self._reactor.add(sock, address)
+        except OSError as error:
+            self._complain(error)
+            sock.close()
+            return False
+        return True
 
-    def _load(self) -> dict[str, object]:
-        return {"connections": len(self._reactor), "limit": self._limit}
+    def _complain(self, error: OSError) -> None:
+        connections = len(self._reactor)
+        self._complaints.about(
+            "cannot_accept", reason=error.strerror, connections=connections, limit=self._limit
+        )

@@ -22,8 +22,14 @@ about 2 ms."""
 NEVER: Final = 1_000_000_000
 """Collections of the middle generation before the oldest would be looked at."""
 
-FULL_AT_MOST: Final = 20_000
-"""Jobs and connections up to which a full collection is short, about 5 ms."""
+FULL_AT_MOST: Final = 40_000
+"""Objects up to which a full collection is short, about 5 ms."""
+
+OBJECTS_PER_TUBE: Final = 15
+"""What the collector looks at in a tube: its containers, and their parts."""
+
+OBJECTS_PER_CONNECTION: Final = 15
+"""What it looks at in a connection: its session, client, socket and their containers."""
 
 
 def keep_off_old_objects() -> None:
@@ -33,7 +39,10 @@ def keep_off_old_objects() -> None:
     gc.set_threshold(YOUNG, MIDDLE, NEVER)
 
 
-def collect_if_small(objects: int) -> None:
-    """Collect everything, unless the daemon holds too much for that."""
-    if objects <= FULL_AT_MOST:
-        gc.collect()
+def collect_if_small(jobs: int, tubes: int, connections: int) -> bool:
+    """Collect everything, unless the daemon holds too much for that; tell whether it was done."""
+    objects = jobs + tubes * OBJECTS_PER_TUBE + connections * OBJECTS_PER_CONNECTION
+    if objects > FULL_AT_MOST:
+        return False
+    gc.collect()
+    return True

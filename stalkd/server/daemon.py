@@ -78,7 +78,8 @@ class Daemon:
     async def _keep_house(self) -> None:
         while True:
             await trio.sleep(HOUSEKEEPING_S)
-            collect_if_small(len(self.shared.broker.jobs) + len(self.reactor))
+            broker = self.shared.broker
+            collect_if_small(len(broker.jobs), len(broker.directory.tubes), len(self.reactor))
 
 
 def _heeded() -> list[signal.Signals]:

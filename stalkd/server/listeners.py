@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn."""
@@ -22,6 +22,9 @@ UNIX_PREFIX: Final = "unix:"
 
 FIRST_INHERITED: Final = 3
 """First descriptor that systemd hands over (sd_listen_fds(3))."""
+
+FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+"""Kinds of socket that can be served."""
 
 LOOPBACK: Final = ("127.", "[::1]")
 """How internet addresses begin that no other machine can reach."""
@@ -100,10 +103,10 @@ def _adopt(fd: int) -> Listener:
         listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
         raise CannotListenError(f"inherited descriptor {fd} is no socket: {error}") from error
-    if not listening or sock.type != socket.SOCK_STREAM:
+    if not listening or sock.type != socket.SOCK_STREAM or sock.family not in FAMILIES:
         raise CannotListenError(
-            f"inherited descriptor {fd} is no listening stream socket; in the systemd socket unit"
-            " use ListenStream="
+            f"inherited descriptor {fd} is no listening stream socket for TCP or unix; in the"
+            " systemd socket unit use ListenStream="
         )
     os.set_inheritable(fd, False)  # noqa: FBT003 - takes no keyword
     if sock.family != socket.AF_UNIX:
@@ -115,13 +118,37 @@ def describe(sock: socket.socket) -> str:
     """Return a socket's own address in words."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
-        return f"{UNIX_PREFIX}{name if isinstance(name, str) else name.decode()}"
+        path = name if isinstance(name, str) else name.decode(errors="backslashreplace")
+        return f"{UNIX_PREFIX}{path}"
     host = f"[{name[0]}]" if sock.family == socket.AF_INET6 else name[0]
     return f"{host}:{name[1]}"
 
 
 def _open_inet(host: str, port: int) -> list[Listener]:
-    """Listen on every address of a host; with port 0 they all get the same free one."""
+    """Listen on every address of a host; with port 0 they all get the same free one.
+
+    A name may have an address that this machine has not, as ``localhost`` has without IPv6: it is
+    enough that one of them can be had.
+    """
+    listeners: list[Listener] = []
+    refused: list[CannotListenError] = []
+    for family, kind, protocol, _, address in _addresses(host, port):
+        target = (address[0], port, *address[2:])
+        try:
+            listeners.append(_bind_inet(family, kind, protocol, target))
+        except CannotListenError as error:
+            refused.append(error)
+            if not _is_missing(error):
+                break
+        port = port or _port(listeners) if listeners else port
+    if not listeners or not all(map(_is_missing, refused)):
+        for listener in listeners:
+            listener.close()
+        raise refused[0]
+    return listeners
+
+
+def _addresses(host: str, port: int) -> Iterable[tuple[int, int, int, str, tuple[Any, ...]]]:
     try:
         found = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -129,12 +156,13 @@ def _open_inet(host: str, port: int) -> list[Listener]:
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "this is no name of a host"
         raise CannotListenError(f"cannot find address {host!r}: {reason}") from error
-    listeners: list[Listener] = []
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        target = (address[0], port, *address[2:])
-        listeners.append(_bind_inet(family, kind, protocol, target))
-        port = port or listeners[0].socket.getsockname()[1]
-    return listeners
+    return dict.fromkeys(found)
+
+
+def _is_missing(error: CannotListenError) -> bool:
+    """Tell whether it failed because this machine does not have the address."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 def _bind_inet(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> Listener:
@@ -201,7 +229,12 @@ def _remove_stale(path: str) -> None:
         )
     if _answers(path):
         raise CannotListenError(f"cannot listen on {path}: another server listens there; stop it")
-    os.unlink(path)
+    try:
+        os.unlink(path)
+    except OSError as error:
+        raise CannotListenError(
+            f"cannot replace the left-over socket {path}: {error.strerror}; remove it"
+        ) from error
 
 
 def _answers(path: str) -> bool:
@@ -211,6 +244,11 @@ def _answers(path: str) -> bool:
             probe.connect(path)
         except ConnectionRefusedError:
             return False
+        except PermissionError as error:
+            raise CannotListenError(
+                f"cannot listen on {path}: a socket of another user is there; remove it, or choose"
+                " another path"
+            ) from error
         except OSError:
             return True
     return True

@@ -67,8 +67,11 @@ class Complaints:
         self._quiet_until: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
 
-    def about(self, cause: str, **fields: object) -> None:
-        """Log a cause with its fields, or only count it if it was logged a moment ago."""
+    def about(self, cause: str, *, error: Exception | None = None, **fields: object) -> None:
+        """Log a cause with its fields, or only count it if it was logged a moment ago.
+
+        With ``error`` it is an error of ours, and its traceback follows.
+        """
         now = self._clock()
         if now < self._quiet_until.get(cause, now):
             self._unsaid[cause] = self._unsaid.get(cause, 0) + 1
@@ -77,4 +80,5 @@ class Complaints:
         unsaid = self._unsaid.pop(cause, 0)
         if unsaid:
             fields["unlogged_since_last"] = unsaid
-        self._log.warning(event(cause, **fields))
+        level = logging.WARNING if error is None else logging.ERROR
+        self._log.log(level, event(cause, **fields), exc_info=error)

@@ -70,9 +70,10 @@ class SelectorPoller:
         if fd in self._selector.get_map():
             self._selector.unregister(fd)
 
-    def poll(self, timeout: float, _maxevents: int, /) -> list[tuple[int, int]]:
+    def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]:
         """Return (descriptor, events), waiting ``timeout`` seconds at most."""
-        return [(key.fd, _from_selector(mask)) for key, mask in self._selector.select(timeout)]
+        ready = self._selector.select(timeout)[:maxevents]
+        return [(key.fd, _from_selector(mask)) for key, mask in ready]
 
     def fileno(self) -> int:
         """Return the set's own descriptor."""

@@ -39,9 +39,12 @@ def connection_limit(wanted: int | None) -> int:
     ``wanted`` is what --max-connections says, None for as many as possible. Raises ProcessError
     when there is no room for even one.
     """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MOST_FILES if hard == resource.RLIM_INFINITY else hard
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    except (OSError, ValueError):  # The system has a lower limit still, as macOS does.
+        most = soft
     possible = most - SPARE_DESCRIPTORS
     if possible < 1:
         raise ProcessError(f"the limit of open files is {most}; raise it with ulimit -n")

@@ -41,8 +41,8 @@ YIELD_NS: Final = 5_000_000
 """After this long without a pause, the other tasks (accepting, signals) get their turn."""
 
 LAST_ROUNDS: Final = 100
-"""Rounds after the daemon was told to stop: enough for 25,000 connections that have just sent
-something, and an end for one that does not stop sending."""
+"""Rounds after the daemon was told to stop, each bounded by COMMANDS_PER_ROUND: enough for 25,000
+connections that have just sent something, and half a second for those that do not stop sending."""
 
 ROUNDING_NS: Final = 1_000
 """Waking that much after a deadline makes up for trio's time being a float."""
@@ -68,12 +68,15 @@ class Reactor:
         return len(self._connections)
 
     def add(self, sock: socket.socket, address: object) -> None:
-        """Serve a new connection from now on; ``address`` is what accept said of the peer."""
+        """Serve a new connection from now on; ``address`` is what accept said of the peer.
+
+        Raises OSError, and changes nothing, when the system cannot watch another socket.
+        """
         sock.settimeout(0)
+        self._poller.register(sock.fileno(), READ)
         connection = Connection(sock, address, self._service.open())
         self._connections[connection.fd] = connection
         self._by_session[connection.session] = connection
-        self._poller.register(connection.fd, READ)
         if self._log.isEnabledFor(logging.DEBUG):
             self._log.debug(event("connected", peer=connection.peer(), fd=connection.fd))
 
@@ -145,15 +148,18 @@ class Reactor:
                 self._serve(connection, mask, now)
         if self._stalled and self._stalled.next_deadline() <= now:
             self._drop_stalled(now)
-        if self._answers:
-            self._service.deliver()
-        self._flush(now)
+        while self._answers or self._shared.dirty:
+            self._deliver(now)
+            self._flush(now)
 
     def _run_backlogs(self, now: int) -> None:
-        """Let the sessions go on that had to wait."""
-        for session in self._shared.take_runnable():
+        """Let the sessions go on that had to wait, but not those whose peers do not take replies.
+
+        These have their turn when all is sent.
+        """
+        for session in self._shared.start_round():
             connection = self._by_session.get(session)
-            if connection is not None:
+            if connection is not None and connection.unsent is None:
                 self._feed(connection, b"", now)
 
     # -- one connection -------------------------------------------------------------------------
@@ -192,7 +198,7 @@ class Reactor:
         except Exception as error:  # noqa: BLE001 - told apart in _fail
             self._fail(connection, error, now)
             return
-        if session.stopped or connection.interest != READ:
+        if session.stopped or session.queued or connection.interest != READ:
             self._review(connection, now)
 
     def _end(self, connection: Connection, end: Callable[[Session, int], None], now: int) -> None:
@@ -208,7 +214,7 @@ class Reactor:
         """End one connection for a bug in its handling; raise again what concerns jobs."""
         if is_broken_invariant(error):
             raise error
-        self._log.exception(event("session_failed", peer=connection.peer()))
+        self._complaints.about("session_failed", peer=connection.peer(), error=error)
         self._close(connection, now, "internal error")
 
     def _review(self, connection: Connection, now: int) -> None:
@@ -222,17 +228,22 @@ class Reactor:
             connection.interest = wanted
             self._poller.modify(connection.fd, wanted)
 
+    def _deliver(self, now: int) -> None:
+        """Pass on what the broker has for clients that waited."""
+        if self._answers:
+            for session, error in self._service.deliver():
+                self._fail(self._by_session[session], error, now)
+
     def _flush(self, now: int) -> None:
         """Send the replies of this round.
 
         Sending can give rise to more: a peer is found to be gone, and its jobs go to others.
         """
         find = self._by_session.get
-        while self._shared.dirty:
-            for session in self._shared.take_dirty():
-                connection = find(session)
-                if connection is not None and connection.unsent is None:
-                    self._send(connection, now)
+        for session in self._shared.take_dirty():
+            connection = find(session)
+            if connection is not None and connection.unsent is None:
+                self._send(connection, now)
 
     def _send(self, connection: Connection, now: int) -> None:
         """Send what the peer takes; with the rest, wait until it takes more."""
@@ -243,6 +254,9 @@ class Reactor:
             moved = connection.send()
         except OSError as error:
             self._close(connection, now, error.strerror or "broken")
+            return
+        except MemoryError as error:
+            self._fail(connection, error, now)
             return
         session = connection.session
         if connection.unsent is not None:

@@ -29,7 +29,7 @@ PIECES = st.lists(st.one_of(LINES, st.binary(max_size=300)), max_size=30)
 WORD = (
     rb"BAD_FORMAT|UNKNOWN_COMMAND|NOT_FOUND|NOT_IGNORED|JOB_TOO_BIG|EXPECTED_CRLF|DELETED|RELEASED|"
     rb"BURIED|TOUCHED|TIMED_OUT|DEADLINE_SOON|PAUSED|KICKED( \d+)?|INSERTED \d+|WATCHING \d+|"
-    rb"USING [-+/;.$_()A-Za-z0-9]{1,200}"
+    rb"DRAINING|OUT_OF_MEMORY|USING [-+/;.$_()A-Za-z0-9]{1,200}"
 )
 REPLY = re.compile(rb"(?:" + WORD + rb")\r\n|(?:RESERVED \d+|FOUND \d+|OK) (?P<size>\d+)\r\n")
 
@@ -47,10 +47,13 @@ def assert_documented(output: bytes) -> None:
             position += 2
 
 
-@given(PIECES, PIECES)
-def test_two_sessions_of_noise(first: list[bytes], second: list[bytes]) -> None:
+@given(PIECES, PIECES, st.sampled_from([None, 400, 1000]), st.booleans())
+def test_two_sessions_of_noise(
+    first: list[bytes], second: list[bytes], max_memory: int | None, draining: bool
+) -> None:
     """Whatever two clients send, each gets whole replies, and the broker stays sound."""
-    core = Core(Settings(max_job_size=20))
+    core = Core(Settings(max_job_size=20, max_memory=max_memory))
+    core.shared.draining = draining
     sessions = core.connect(), core.connect()
     streams = zip(first + [b""] * 30, second + [b""] * 30, strict=False)
     for number, pieces in enumerate(streams, 1):

@@ -6,7 +6,13 @@ import pytest
 
 from stalkd.broker.check import check
 from stalkd.broker.limits import NS_PER_S
-from stalkd.protocol.limits import BACKLOG_LIMIT, MAX_LINE, OUTPUT_HIGH_WATER
+from stalkd.protocol.limits import (
+    BACKLOG_LIMIT,
+    COMMANDS_PER_ROUND,
+    COMMANDS_PER_RUN,
+    MAX_LINE,
+    OUTPUT_HIGH_WATER,
+)
 from stalkd.protocol.session import Session, Settings
 from support.core import Core
 
@@ -275,3 +281,79 @@ def test_leases_and_delays_in_one_tick(core: Core, session: Session) -> None:
     core.send(worker, b"reserve\r\n")
     core.advance(10 * NS_PER_S)
     assert core.received(worker) == b"RESERVED 2 1\r\nb\r\n"
+
+
+def test_memory_limit_holds_while_bodies_arrive() -> None:
+    """Clients that announce much together and send it slowly cannot exceed the limit either."""
+    core = Core(Settings(max_memory=10_000))
+    sessions = [core.connect() for _ in range(30)]
+    for session in sessions:
+        core.send(session, b"put 0 0 60 1000\r\n")
+    for _ in range(9):
+        for session in sessions:
+            core.send(session, b"x" * 100)
+            assert core.broker.memory + core.shared.uploading <= 10_000 + 100
+    for session in sessions:
+        core.send(session, b"x" * 100 + b"\r\n")
+    replies = [core.received(session) for session in sessions]
+    assert set(replies[:-1]) <= {b"OUT_OF_MEMORY\r\n"} | {b"INSERTED %d\r\n" % n for n in range(31)}
+    assert replies.count(b"OUT_OF_MEMORY\r\n") >= 22
+    assert core.shared.uploading == 0
+    assert core.broker.memory <= 10_000
+
+
+def test_a_bad_end_comes_before_other_reasons() -> None:
+    """A body without CR LF behind it is told so, also while draining and out of memory."""
+    core = Core(Settings(max_memory=100))
+    session = core.connect()
+    for expected in (b"OUT_OF_MEMORY\r\n", b"DRAINING\r\n"):
+        assert core.ask(session, b"put 0 0 0 1\r\na\r\n") == expected
+        assert core.ask(session, b"put 0 0 0 1\r\nabc") == b"EXPECTED_CRLF\r\n"
+        for byte in b"put 0 0 0 1\r\nabc":
+            core.send(session, bytes([byte]))
+        assert core.received(session) == b"EXPECTED_CRLF\r\n"
+        core.shared.draining = True
+
+
+def test_a_flood_of_commands_is_run_in_turns(core: Core, session: Session) -> None:
+    """However much a client has sent, the others wait for COMMANDS_PER_RUN of its commands."""
+    other = core.connect()
+    core.service.receive(session, b"\r\n" * 10 * COMMANDS_PER_RUN, 0)
+    core.service.receive(other, b"list-tube-used\r\n", 0)
+    assert len(session.output) == COMMANDS_PER_RUN
+    assert other.output == [b"USING default\r\n"]
+    core.settle()
+    assert core.received(session).count(b"UNKNOWN_COMMAND") == 10 * COMMANDS_PER_RUN
+
+
+def test_many_floods_are_served_in_turn(core: Core) -> None:
+    """A round runs COMMANDS_PER_ROUND commands, and nobody has two turns before all had one."""
+    sessions = [core.connect() for _ in range(100)]
+    for session in sessions:
+        core.service.receive(session, b"\r\n" * 1000, 0)
+    assert sum(len(session.output) for session in sessions) == COMMANDS_PER_ROUND
+    while not sessions[-1].output:
+        for session in core.shared.start_round():
+            core.service.receive(session, b"", 0)
+    assert max(len(session.output) for session in sessions) <= 2 * COMMANDS_PER_RUN
+
+
+def test_a_failing_answer_concerns_one_session(
+    core: Core, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When an answer cannot be put into words, the others get theirs, and each gets one."""
+    first, second = core.connect(), core.connect()
+    for waiter in (first, second):
+        core.send(waiter, b"reserve\r\n")
+    error = MemoryError()
+
+    def fail(data: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(
+        Session, "reply_large", lambda me, data: (fail if me is first else me.reply)(data)
+    )
+    core.service.receive(session, PUT + PUT, 0)
+    assert core.service.deliver() == [(first, error)]
+    assert core.service.deliver() == []
+    assert second.output == [b"RESERVED 2 5\r\nhello\r\n"]

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 import trio
@@ -92,7 +93,9 @@ async def test_the_limit_counts_all_connections_together(clock: MockClock) -> No
             await server.connect(unix.getsockname()).expect_closed()
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EINVAL]
+)
 async def test_without_descriptors_accepting_waits(clock: MockClock, number: int) -> None:
     """It tries again ten times a second, says so once a minute, and then lets them all in.
 
@@ -143,3 +146,23 @@ async def test_many_knock_at_once(clock: MockClock) -> None:
         wires = [server.connect() for _ in range(300)]
         for number, wire in enumerate(wires):
             assert await wire.ask(b"use t%d" % number) == b"USING t%d" % number
+
+
+async def test_a_socket_that_cannot_be_watched(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the system refuses to watch one more socket, that one is closed and nothing else."""
+    async with serve() as server:
+        known = server.connect()
+        assert await known.ask(b"use x") == b"USING x"
+
+        def refuse_once(fd: int, mask: int) -> None:
+            monkeypatch.setattr(server.reactor, "_poller", poller)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        poller = server.reactor._poller
+        monkeypatch.setattr(server.reactor, "_poller", Mock(wraps=poller, register=refuse_once))
+        await server.connect().expect_closed()
+        assert len(server.log.about("cannot_accept")) == 1
+        assert await known.ask(b"use y") == b"USING y"
+        assert await server.connect().ask(b"use z") == b"USING z"

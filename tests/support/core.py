@@ -24,12 +24,10 @@ class Core:
 
     def send(self, session: Session, data: bytes) -> None:
         self.service.receive(session, data, self.now)
-        self.service.deliver()
         self.settle()
 
     def end_input(self, session: Session) -> None:
         self.service.end_input(session, self.now)
-        self.service.deliver()
         self.settle()
 
     def disconnect(self, session: Session) -> None:
@@ -44,13 +42,18 @@ class Core:
 
     def settle(self) -> None:
         """Let sessions go on that can, and send what there is, until nothing is left to do."""
+        self._deliver()
         while self.shared.runnable or self.shared.dirty:
-            for session in self.shared.take_runnable():
+            for session in self.shared.start_round():
                 self.service.receive(session, b"", self.now)
-                self.service.deliver()
+            self._deliver()
             for session in self.shared.take_dirty():
                 self._received[session] += session.take_output()
                 session.output_sent()
+
+    def _deliver(self) -> None:
+        for _, error in self.service.deliver():
+            raise error
 
     def received(self, session: Session) -> bytes:
         """Return what a client got since the last call."""
