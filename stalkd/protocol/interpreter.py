@@ -35,7 +35,9 @@ def run(session: Session, data: bytes, now: int) -> None:
     unfinished = session.body is not None or session.overlong
     position = _go_on(session, data, now) if unfinished else 0
     end = len(data)
-    turn = left = min(COMMANDS_PER_RUN, session.shared.allowance)
+    shared = session.shared
+    allowed = shared.allowance
+    turn = left = COMMANDS_PER_RUN if allowed > COMMANDS_PER_RUN else allowed  # noqa: FURB136 - fast
     while position < end and left > 0 and not session.stopped:
         line_end = data.find(b"\r\n", position, position + MAX_LINE)
         if line_end < 0:
@@ -52,9 +54,9 @@ def run(session: Session, data: bytes, now: int) -> None:
                 _run_line(session, data[start:line_end], now)
         except BadFormat:
             _refuse(session, replies.BAD_FORMAT)
-    session.shared.allowance -= turn - left
+    shared.allowance = allowed - turn + left
     session.backlog = data[position:] if position < end else b""
-    if not session.stopped:
+    if (left <= 0 or session.input_ended) and not session.stopped:
         _rest(session, left)
 
 
