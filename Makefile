@@ -1,7 +1,7 @@
 # One command for each thing a developer does; `make help` lists them.
 #
-# Everything is built and installed inside $(VENV), so `rm -rf` of it undoes
-# all, and `make test VENV=/tmp/other PYTHON=python3.13` leaves it alone.
+# Everything is built and installed inside $(VENV); `make clean` removes it and
+# the tools' caches. `make test VENV=/tmp/other PYTHON=python3.13` leaves it alone.
 
 PYTHON ?= python3
 VENV   ?= .venv

@@ -46,6 +46,9 @@ EXIT_USAGE: Final = 2
 EXIT_BUG: Final = 70
 """The daemon found itself in a wrong state (EX_SOFTWARE of sysexits.h)."""
 
+MOST_DIGITS: Final = 40
+"""Digits of a size: beyond any memory."""
+
 MAX_PORT: Final = 65_535
 """TCP's largest port."""
 
@@ -71,6 +74,26 @@ class Port(click.ParamType[int]):
         if number > MAX_PORT:
             self.fail(f"{value} is over {MAX_PORT}", param, ctx)
         return number
+
+
+class Size(click.ParamType[int]):
+    """A plain decimal number of bytes."""
+
+    name = "bytes"
+
+    def __init__(self, least: int) -> None:
+        """Refuse numbers below ``least``."""
+        self._least = least
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's signature
+        """Return the number."""
+        if isinstance(value, int):
+            return value
+        if not value.isascii() or not value.isdigit() or len(value) > MOST_DIGITS:
+            self.fail(f"{value!r} is not a plain number of bytes, as 1048576 is", param, ctx)
+        if int(value) < self._least:
+            self.fail(f"{value} is less than {self._least}", param, ctx)
+        return int(value)
 
 
 def _service(name: str) -> int:
@@ -102,7 +125,7 @@ def _service(name: str) -> int:
 @click.option(
     "-z",
     "--max-job-size",
-    type=click.IntRange(min=0),
+    type=Size(0),
     metavar="BYTES",
     default=DEFAULT_MAX_JOB_SIZE,
     show_default=True,
@@ -110,7 +133,7 @@ def _service(name: str) -> int:
 )
 @click.option(
     "--max-memory",
-    type=click.IntRange(min=1),
+    type=Size(1),
     metavar="BYTES",
     help="Refuse puts while the jobs take more than this. [default: no limit]",
 )
@@ -136,7 +159,7 @@ def _service(name: str) -> int:
 @click.option(
     "-s",
     "--segment-bytes",
-    type=click.IntRange(min=1),
+    type=Size(1),
     metavar="BYTES",
     default=DEFAULT_SEGMENT_BYTES,
     show_default=True,
@@ -242,6 +265,9 @@ def main() -> NoReturn:
         code = EXIT_USAGE
     except (CannotListenError, ProcessError) as error:
         _complain(str(error))
+        code = EXIT_CANNOT_START
+    except OSError as error:  # Nobody takes what we print.
+        _complain(error.strerror or "cannot print")
         code = EXIT_CANNOT_START
     except click.Abort:
         code = EXIT_CANNOT_START

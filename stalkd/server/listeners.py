@@ -149,13 +149,13 @@ def _open_inet(host: str, port: int) -> list[Listener]:
 
 
 def _addresses(host: str, port: int) -> Iterable[tuple[int, int, int, str, tuple[Any, ...]]]:
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
-        found = socket.getaddrinfo(
-            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "this is no name of a host"
-        raise CannotListenError(f"cannot find address {host!r}: {reason}") from error
+        advice = "; a port belongs behind -p" if ":" in host else ""
+        raise CannotListenError(f"cannot find address {host!r}: {reason}{advice}") from error
     return dict.fromkeys(found)
 
 
@@ -220,7 +220,9 @@ def _remove_stale(path: str) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
-        return
+        mode = 0
+        if not os.path.lexists(path):
+            return
     except OSError as error:
         raise CannotListenError(f"cannot listen on {path}: {error.strerror}") from error
     if not stat.S_ISSOCK(mode):

@@ -300,3 +300,32 @@ def test_wire_closes_without_a_trace() -> None:
             ["INFO", "stopping"],
             ["INFO", "stopped"],
         ]
+
+
+def test_a_port_behind_the_address() -> None:
+    """The likely mistake is named."""
+    assert "a port belongs behind -p" in complaint("-l", "127.0.0.1:99", "-p0", code=1)
+
+
+def test_half_a_bracket() -> None:
+    """An address that is not well formed is refused, not guessed."""
+    complaint("-l", "[::1", "-p0", code=1)
+
+
+def test_a_link_to_nowhere(tmp_path: Path) -> None:
+    """What is in the way of a Unix socket is named, also when it leads nowhere."""
+    path = tmp_path / "s"
+    path.symlink_to(tmp_path / "nothing")
+    assert "it exists and is no socket" in complaint("-l", f"unix:{path}", code=1)
+
+
+def test_one_address_of_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with an address that this machine has not is listened on by its others."""
+    real = socket.getaddrinfo("127.0.0.1", 0, type=socket.SOCK_STREAM)
+    foreign = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [foreign, *real])
+    (listener,) = open_listeners(["some.name"], 0)
+    listener.close()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [foreign])
+    with pytest.raises(CannotListenError, match="no such address"):
+        open_listeners(["some.name"], 0)

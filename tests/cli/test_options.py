@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stalkd import __version__
 from stalkd.config import LARGEST_MAX_JOB_SIZE, Config
-from support.command import Command, complaint, run
+from support.command import STALKD, Command, complaint, run
 
 DEFAULTS = {
     "listen": ("127.0.0.1",),
@@ -225,3 +227,20 @@ def test_as_a_process() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"stalkd {__version__}\n", "")
     assert run("-h").stdout.startswith("Usage: stalkd [OPTIONS]\n")
     assert "no such option" in complaint("-x", code=2).lower()
+
+
+@pytest.mark.parametrize("size", ["1M", "1_000", "1e6", "-5", "٣", ""])
+@pytest.mark.parametrize("option", ["-z", "--max-memory", "-s"])
+def test_sizes_are_plain_numbers(option: str, size: str) -> None:
+    """A unit, or anything else, is refused, and the message says what is wanted."""
+    assert "plain number of bytes" in complaint(option, size, code=2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_help_that_cannot_be_printed() -> None:
+    """Also when nobody takes what is printed, there is one line and an exit code."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*STALKD, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
