@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stalkd.broker.limits import NS_PER_S, TICK_LIMIT
+from stalkd.broker.limits import ID_MASK, NS_PER_S, TICK_LIMIT
 from stalkd.protocol.session import Session
 from support.core import Core
 
@@ -148,3 +148,19 @@ def test_a_tube_that_nobody_needs_is_forgotten(core: Core) -> None:
     assert core.broker.next_deadline() > 10**18
     core.ask(session, b"use a\r\n")
     assert b"cmd-pause-tube: 0\n" in core.ask(other, b"stats-tube a\r\n")
+
+
+def test_a_million_jobs(core: Core) -> None:
+    """They are put, counted, taken from the front, the middle and the end, as a few are."""
+    session, count = core.connect(), 1_000_000
+    batch = b"put 7 0 60 0\r\n\r\n" * 1_000
+    for _ in range(count // 1_000):
+        core.send(session, batch)
+    assert core.received(session).endswith(b"INSERTED 1000000\r\n")
+    assert core.ask(session, b"reserve\r\n") == b"RESERVED 1 0\r\n\r\n"
+    assert core.ask(session, b"delete 500000\r\ndelete 1000000\r\n") == b"DELETED\r\n" * 2
+    assert b"current-jobs-ready: 999997\n" in core.ask(session, b"stats-tube default\r\n")
+    ready = core.broker.directory.default.ready
+    for _ in range(499_998):
+        core.broker.delete(session.client, ready.first() & ID_MASK)
+    assert core.ask(session, b"peek-ready\r\n") == b"FOUND 500001 0\r\n\r\n"

@@ -21,6 +21,9 @@ from support.inside import Rounds, Server, serve
 from support.wire import settle
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from _typeshed import TraceFunction
     from trio.testing import MockClock
 
 Filling = Callable[[int], Iterator[bytes]]
@@ -28,6 +31,13 @@ Filling = Callable[[int], Iterator[bytes]]
 
 BATCH = 100
 """Connections opened before the last of them is heard: no backlog is shorter than that."""
+
+
+A_FEW = 50
+"""Steps by which a command's cost may vary: an alarm that is set or not, a list that grows."""
+
+SOME = 500
+"""Steps that finding a place among many may take; looking at 10,000 things takes 10,000s."""
 
 
 async def test_two_thousand_connections(clock: MockClock, rounds: Rounds) -> None:
@@ -124,14 +134,14 @@ COMMANDS = (
 """Every command but the one that lists all tubes; %d is the job that was put."""
 
 
-class CallCounter:
-    """Poller and profiler: counts the function calls, of Python and of C, that a round makes.
+class StepCounter:
+    """Poller and profiler: counts the steps of the interpreter, and the calls, that a round takes.
 
     A round is what the reactor does between one look for input, if there was some, and the next.
     """
 
     def __init__(self) -> None:
-        self.calls: list[int] = []
+        self.steps: list[int] = []
         self.counts = False
         self._poller = open_poller()
         self.register = self._poller.register
@@ -142,20 +152,28 @@ class CallCounter:
 
     def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]:
         sys.setprofile(None)
+        sys.settrace(None)
         ready = self._poller.poll(timeout, maxevents)
         if ready and self.counts:
-            self.calls.append(0)
-            sys.setprofile(self._count)
+            self.steps.append(0)
+            sys.setprofile(self._count_call)
+            sys.settrace(self._count_step)
         return ready
 
-    def _count(self, _frame: object, kind: str, _arg: object) -> None:
-        self.calls[-1] += kind in ("call", "c_call")
+    def _count_call(self, _frame: object, kind: str, _arg: object) -> None:
+        self.steps[-1] += kind in ("call", "c_call")
+
+    def _count_step(self, frame: FrameType, kind: str, _arg: object) -> TraceFunction:
+        frame.f_trace_lines = False
+        frame.f_trace_opcodes = True
+        self.steps[-1] += kind == "opcode"
+        return self._count_step
 
 
 class Bench:
     """A server whose commands are weighed one by one."""
 
-    def __init__(self, server: Server, counter: CallCounter) -> None:
+    def __init__(self, server: Server, counter: StepCounter) -> None:
         self._broker = server.broker
         self._counter = counter
         self._wire = server.connect()
@@ -172,7 +190,7 @@ class Bench:
             self._other.forget()
 
     async def costs(self) -> list[int]:
-        """The function calls that each command takes."""
+        """The steps that each command takes."""
         for line in (b"use mine", b"watch mine", b"ignore default"):
             await self._wire.ask(line)
         number = self._broker.last_id + 1
@@ -182,17 +200,17 @@ class Bench:
         return costs
 
     async def _cost(self, line: bytes) -> int:
-        self._counter.calls.clear()
+        self._counter.steps.clear()
         await self._wire.send(line)
         await self._wire.read_line()
         self._wire.forget()
-        (calls,) = self._counter.calls
-        return calls
+        (steps,) = self._counter.steps
+        return steps
 
 
 @asynccontextmanager
 async def open_bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    counter = CallCounter()
+    counter = StepCounter()
     monkeypatch.setattr(reactor, "open_poller", lambda: counter)
     async with serve(checked=False) as server:  # The check would take seconds.
         yield Bench(server, counter)
@@ -221,12 +239,13 @@ def many_held_jobs(_first: int) -> Iterator[bytes]:
 async def test_commands_cost_the_same(
     clock: MockClock, monkeypatch: pytest.MonkeyPatch, filling: Filling
 ) -> None:
-    """However much there is elsewhere, not one call more is made for any command."""
+    """However much there is elsewhere, no command takes more steps."""
     async with open_bench(monkeypatch) as bench:
         await bench.costs()  # The first time, some things have to be made.
         before = await bench.costs()
         await bench.fill(filling)
-        assert await bench.costs() == before
+        for line, cost, formerly in zip(COMMANDS, await bench.costs(), before, strict=True):
+            assert cost <= formerly + A_FEW, line
 
 
 def scattered(count: int) -> Iterator[int]:
@@ -257,10 +276,10 @@ def many_delayed_jobs(_first: int) -> Iterator[bytes]:
 async def test_commands_cost_hardly_more(
     clock: MockClock, monkeypatch: pytest.MonkeyPatch, filling: Filling
 ) -> None:
-    """Where a command has to find its place among many, it makes a few calls more, not many."""
+    """Where a command has to find its place among many, it takes a few steps more, not many."""
     async with open_bench(monkeypatch) as bench:
         await bench.costs()  # The first time, some things have to be made.
         before = await bench.costs()
         await bench.fill(filling)
         for line, cost, formerly in zip(COMMANDS, await bench.costs(), before, strict=True):
-            assert cost <= formerly + 20, line
+            assert cost <= formerly + SOME, line
