@@ -85,7 +85,7 @@ def resume(session: Session, body: Upload | Discard, data: bytes, start: int, no
 def _give_up(session: Session, upload: Upload) -> None:
     """Drop a body, as far as it has come, that there is no room for any more."""
     session.shared.uploading -= len(upload.content)
-    session.body = Discard(upload.missing, None)
+    session.body = Discard(upload.missing, None, bytes(upload.content[-2:]))
 
 
 def _refusal(session: Session, body: Discard) -> bytes:

@@ -85,5 +85,5 @@ class Service:
     def _answer(self, session: Session, answer: Job | Outcome) -> None:
         session.stopped = False
         give_answer(session, answer)
-        if not session.stopped:
+        if not session.full:
             session.go_on()

@@ -186,14 +186,17 @@ class Session:
             self.shared.dirty.append(self)
         if self.full:
             self.full = False
-            self.go_on()
-        elif self.backlog and not self.stopped:
-            self.queue()
+            self.stopped = self.closing
+        self._ask_for_turn()
 
     def go_on(self) -> None:
-        """Run further commands, after a wait or when there is room for output again."""
+        """Run further commands: a wait is over."""
         self.stopped = self.closing
-        if self.backlog or self.input_ended:
+        self._ask_for_turn()
+
+    def _ask_for_turn(self) -> None:
+        """Be queued if there is something to run, or to close after."""
+        if not self.stopped and (self.backlog or self.input_ended):
             self.queue()
 
     def queue(self) -> None:

@@ -40,11 +40,11 @@ class Discard:
 
     __slots__ = ("missing", "reply", "tail")
 
-    def __init__(self, missing: int, reply: bytes | None) -> None:
-        """Expect so many bytes, CR LF included."""
+    def __init__(self, missing: int, reply: bytes | None, tail: bytes = b"") -> None:
+        """Expect so many bytes, CR LF included; ``tail`` is the end of what has come already."""
         self.missing = missing
         self.reply = reply
-        self.tail = b""
+        self.tail = tail
 
     def take(self, data: bytes, start: int) -> int:
         """Drop what is missing from ``data[start:]``; return where that ends."""

@@ -292,7 +292,7 @@ def test_memory_limit_holds_while_bodies_arrive() -> None:
     for _ in range(9):
         for session in sessions:
             core.send(session, b"x" * 100)
-            assert core.broker.memory + core.shared.uploading <= 10_000 + 100
+            assert core.broker.memory + core.shared.uploading <= 10_000
     for session in sessions:
         core.send(session, b"x" * 100 + b"\r\n")
     replies = [core.received(session) for session in sessions]
@@ -357,3 +357,30 @@ def test_a_failing_answer_concerns_one_session(
     assert core.service.deliver() == [(first, error)]
     assert core.service.deliver() == []
     assert second.output == [b"RESERVED 2 5\r\nhello\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"), [(b"\r\n", "OUT_OF_MEMORY"), (b"xx", "EXPECTED_CRLF")]
+)
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_body_is_given_up_anywhere(end: bytes, expected: str, last: int) -> None:
+    """Wherever memory runs out in a body, between its CR and LF too, its end is judged rightly."""
+    core = Core(Settings(max_memory=1_000))
+    slow, quick = core.connect(), core.connect()
+    body = b"x" * 600 + end
+    core.send(slow, b"put 0 0 60 600\r\n" + body[: 601 - last])
+    assert core.ask(quick, b"put 0 0 60 60\r\n" + b"y" * 60 + b"\r\n") == b"INSERTED 2\r\n"
+    core.broker.memory += 1_000  # Others have grown meanwhile.
+    for byte in body[601 - last :]:
+        core.send(slow, bytes([byte]))
+    assert core.received(slow) == expected.encode() + b"\r\n"
+    assert core.shared.uploading == 0
+
+
+def test_the_end_of_input_is_not_forgotten_while_output_waits(session: Session) -> None:
+    """A turn that was passed over because the peer did not read is made up for: it still closes."""
+    session.input_ended = True
+    session.go_on()
+    assert list(session.shared.start_round()) == [session]  # Passed over: nothing is run.
+    session.output_sent()
+    assert list(session.shared.start_round()) == [session]
