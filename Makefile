@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+ROUNDS ?= 100
 BIN    := $(VENV)/bin
 CODE   := $(wildcard stalkd tests bench examples)
 # Directories are listed too: their time changes when a file is removed.
@@ -15,7 +16,7 @@ TOOLS := $(VENV)/.tools-are-installed
 WHEEL := $(VENV)/.wheel-is-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint pytest demo bench format clean
+.PHONY: help test lint pytest torture demo bench format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +31,9 @@ lint: $(WHEEL) ## Check formatting, style, types and import rules
 
 pytest: $(WHEEL) ## Run the tests against the built wheel (ARGS="-k reserve" selects)
 	$(BIN)/pytest $(ARGS)
+
+torture: $(WHEEL) ## Kill a loaded daemon again and again, and look what it lost (ROUNDS=1000)
+	cd tests && $(abspath $(BIN))/python -m torture --rounds $(ROUNDS)
 
 demo: $(WHEEL) ## Start a daemon and watch jobs pass through it
 	$(BIN)/python examples/demo.py

@@ -2,10 +2,13 @@
 
 import socket
 from contextlib import closing
+from dataclasses import dataclass
+from math import inf
 
 from bench.jobs import Shape, batches, puts
 from bench.ledger import Ledger, WrongReply
 from bench.load import ask, connect
+from bench.plans import while_time
 from bench.servers import Target
 
 # Puts per request while nothing is measured: enough to be quick, and few enough that
@@ -13,21 +16,43 @@ from bench.servers import Target
 _FILL_WINDOW = 100
 
 
-def fill(target: Target, count: int, shape: Shape) -> Ledger:
-    """Puts `count` jobs on one connection, unmeasured."""
+@dataclass(frozen=True)
+class LogCounts:
+    """What a server says of its log; 0 for what it does not say."""
+
+    records: int  # written since it was started
+    moved: int  # of them, written once more to make the log shorter
+    syncs: int
+    live_bytes: int
+
+
+def fill(target: Target, count: int, shape: Shape, seconds: float = inf) -> Ledger:
+    """Puts `count` jobs on one connection, or fewer in so many seconds, unmeasured."""
     ledger = Ledger()
     with closing(connect(target.port)) as peer:
-        for batch in batches(puts(count, shape), _FILL_WINDOW):
+        for batch in while_time(batches(puts(count, shape), _FILL_WINDOW), seconds):
             ledger.inserted(batch, ask(peer, batch, min(_FILL_WINDOW, count - len(ledger))))
     return ledger
 
 
-def must_hold(target: Target, count: int) -> None:
-    """Raises WrongReply unless exactly `count` jobs are ready in the tube `default`."""
+def must_hold(target: Target, count: int, state: str = "ready") -> None:
+    """Raises WrongReply unless exactly `count` jobs are in that state in the tube `default`."""
     with closing(connect(target.port)) as peer:
         reply = ask_yaml(peer, b"stats-tube default\r\n")
-    if reply["current-jobs-ready"] != str(count):
+    if reply[f"current-jobs-{state}"] != str(count):
         raise WrongReply(b"stats-tube default (%d jobs expected)" % count, repr(reply).encode())
+
+
+def log_counts(target: Target) -> LogCounts:
+    """What `stats` says of the log now."""
+    with closing(connect(target.port)) as peer:
+        stats = ask_yaml(peer, b"stats\r\n")
+    return LogCounts(
+        int(stats.get("binlog-records-written", 0)),
+        int(stats.get("binlog-records-migrated", 0)),
+        int(stats.get("binlog-syncs", 0)),
+        int(stats.get("binlog-bytes-live", 0)),
+    )
 
 
 def ask_yaml(peer: socket.socket, request: bytes) -> dict[str, str]:

@@ -30,6 +30,14 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._bodies)
 
+    def ids(self) -> list[bytes]:
+        """The ids of all jobs, in the order in which they were put."""
+        return list(self._bodies)
+
+    def body_bytes(self) -> int:
+        """The size of all bodies together."""
+        return sum(map(len, self._bodies.values()))
+
     def inserted(self, batch: bytes, reply: bytes) -> None:
         """Enters the jobs of a batch of puts under the ids of its reply."""
         bodies, ids = _PUT.findall(batch), _INSERTED.findall(reply)

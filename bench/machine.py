@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.wal import file_system, syncs_per_s
+
 # Asked of the interpreter that runs the server, which need not be the one that runs this.
 _ASK_PYTHON = """
 import json, sysconfig
@@ -16,11 +18,13 @@ print(json.dumps([options, sysconfig.get_config_var("OPT") or ""]))
 _ASK_LIMIT_S = 10
 
 
-def describe(python: str) -> Iterator[str]:
-    """Lines on machine, Python of the server, and beanstalkd."""
+def describe(python: str, logs: Path) -> Iterator[str]:
+    """Lines on machine, disk, Python of the server, and beanstalkd."""
     system = platform.uname()
     cores = len(os.sched_getaffinity(0))
     yield f"machine: {_cpu_model()}, {cores} cores, {system.system} {system.release}"
+    kind, device = file_system(logs)
+    yield f"disk: {kind} on {device}, {syncs_per_s(logs):,.0f} syncs/s of 4 KiB each"
     yield from _python(python)
     yield f"against: {_output(['beanstalkd', '-v'])}"
 

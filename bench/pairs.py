@@ -4,7 +4,10 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.calm import Patience
 from bench.isolate import in_own_process
@@ -12,19 +15,24 @@ from bench.limit import limited
 from bench.report import Pair
 from bench.scenarios import SCENARIOS, Metrics, Scenario, Settings
 from bench.servers import ServerFailed, Target, running
+from bench.wal import Options, fresh_directory
 
-# The longest scenario takes 20 s; one that takes ten times as long has gone wrong.
+# The longest scenario takes 30 s; one that takes so much longer has gone wrong.
 _SCENARIO_LIMIT_S = 200
 _CORES = 2
 
 
 @dataclass(frozen=True)
 class Servers:
-    """The two servers, each a name or a command, and the interpreter to run stalkd with."""
+    """The two servers, each a name or a command, the interpreter to run stalkd with.
+
+    Directories for logs are made in `logs`.
+    """
 
     ours: str
     theirs: str
     python: str
+    logs: Path
 
 
 def prepare() -> None:
@@ -42,19 +50,38 @@ def pairs(
     """The metrics of both servers, `count` times or as often as the scenario allows."""
 
     def pair() -> Pair:
-        return (
-            measure(scenario, servers.ours, servers.python, settings),
-            measure(scenario, servers.theirs, servers.python, settings),
-        )
+        ours = measure(scenario, servers.ours, servers, settings, scenario.wal)
+        if scenario.shows_cost:
+            return ours, measure(scenario, servers.ours, servers, settings, None)
+        return ours, measure(scenario, servers.theirs, servers, settings, scenario.wal)
 
-    return [patience.calmest(pair) for _ in range(min(count, scenario.most_pairs))]
+    times = range(min(count, scenario.most_pairs))
+    if scenario.restless:
+        return [pair() for _ in times]
+    return [patience.calmest(pair) for _ in times]
 
 
-def measure(scenario: Scenario, server: str, python: str, settings: Settings) -> Metrics:
-    """Runs the scenario once, on a fresh server."""
+def measure(
+    scenario: Scenario, server: str, servers: Servers, settings: Settings, wal: Options | None
+) -> Metrics:
+    """Runs the scenario once, on a fresh server with a fresh log, or none."""
     server_core, load_core = _cores()
-    with running(server, python, server_core) as target:
-        return in_own_process(load_core, _run, scenario.name, target, settings)
+    metrics: Metrics = {}
+    with _log(wal, servers.logs) as (options, log):
+        for stage in range(len(scenario.stages)):
+            with running(server, servers.python, server_core, options, log) as target:
+                metrics |= in_own_process(load_core, _run, scenario.name, stage, target, settings)
+    return metrics
+
+
+@contextmanager
+def _log(wal: Options | None, parent: Path) -> Iterator[tuple[list[str], Path | None]]:
+    """Words of the command line that make a server keep a log, and where."""
+    if wal is None:
+        yield [], None
+        return
+    with fresh_directory(parent) as directory:
+        yield wal.words(directory), directory
 
 
 def _cores() -> tuple[int, int]:
@@ -65,8 +92,8 @@ def _cores() -> tuple[int, int]:
     return cores[0], cores[1]
 
 
-def _run(name: str, target: Target, settings: Settings) -> Metrics:
+def _run(name: str, stage: int, target: Target, settings: Settings) -> Metrics:
     """What the load process does. Scenarios hold functions and travel by name."""
     scenario = next(one for one in SCENARIOS if one.name == name)
     with limited(_SCENARIO_LIMIT_S):
-        return scenario.run(target, settings)
+        return scenario.stages[stage](target, settings)

@@ -1,17 +1,16 @@
 """The longest a client has to wait while the server fills up with, and holds, very many jobs."""
 
 from contextlib import closing
-from time import perf_counter_ns
 
 from bench.control import must_hold
 from bench.jobs import Shape, batches, puts
-from bench.ledger import Ledger, WrongReply
+from bench.ledger import Ledger
 from bench.load import Conversation, connect
 from bench.meters import cpu_clock
-from bench.plans import RESERVED_LINES, Putting, delete_many
+from bench.plans import Moving, Putting
 from bench.section import latency_metrics, measured
 from bench.servers import Target
-from bench.turns import Prober, Speaker
+from bench.turns import Prober, Speaker, take_turns
 
 # Requests in flight while the queue is filled: a producer that pipelines.
 _FILL_WINDOW = 100
@@ -25,7 +24,8 @@ def pauses(target: Target, jobs: int, moves: int, shape: Shape) -> dict[str, flo
     """Probe latencies while `jobs` jobs are put, then while `moves` times ten pass through."""
     supply = batches(puts(jobs, shape), _FILL_WINDOW)
     filling = Putting(supply, jobs // _FILL_WINDOW, _FILL_WINDOW)
-    moving = Moving(moves, shape)
+    moves_ahead = batches(puts(moves * _MOVE_WINDOW, shape), _MOVE_WINDOW)
+    moving = Moving(moves_ahead, _MOVE_WINDOW)
     fill = _probed(target, filling.conversation(), 0)
     hold = _probed(target, moving.conversation(), _MOVE_INTERVAL_NS)
     ledger = Ledger()
@@ -44,7 +44,7 @@ def _probed(target: Target, conversation: Conversation, interval_ns: int) -> dic
     with closing(connect(target.port)) as mine, closing(connect(target.port)) as other:
         prober = Prober(mine, cpu_clock(target.pid))
         speaker = Speaker(other, conversation, interval_ns)
-        section = measured(target.pid, 1, lambda: _loop(prober, speaker))
+        section = measured(target.pid, 1, lambda: _latencies(prober, speaker))
     metrics = latency_metrics(section.latencies)
     work = latency_metrics(prober.work)
     return (
@@ -54,39 +54,7 @@ def _probed(target: Target, conversation: Conversation, interval_ns: int) -> dic
     )
 
 
-def _loop(prober: Prober, speaker: Speaker) -> list[int]:
+def _latencies(prober: Prober, speaker: Speaker) -> list[int]:
     """Lets both take turns until the speaker is done; latencies of the probes in ns."""
-    while speaker.talks:
-        now = perf_counter_ns()
-        prober.ask(now)
-        prober.listen()
-        speaker.turn(now)
-    while prober.waits:
-        prober.listen()
+    take_turns([prober], [speaker])
     return prober.latencies
-
-
-class Moving:
-    """A conversation that puts, reserves and deletes ten jobs, again and again."""
-
-    def __init__(self, moves: int, shape: Shape) -> None:
-        self._batches = batches(puts(moves * _MOVE_WINDOW, shape), _MOVE_WINDOW)
-        self._seen: list[tuple[bytes, bytes, bytes]] = []
-
-    def conversation(self) -> Conversation:
-        """The jobs reserved are the most urgent ones, seldom those just put."""
-        reserve, lines = b"reserve\r\n" * _MOVE_WINDOW, RESERVED_LINES * _MOVE_WINDOW
-        for batch in self._batches:
-            inserted = yield batch, _MOVE_WINDOW
-            jobs = yield reserve, lines
-            self._seen.append((batch, inserted, jobs))
-            request = delete_many(jobs)
-            reply = yield request, _MOVE_WINDOW
-            if reply != b"DELETED\r\n" * _MOVE_WINDOW:
-                raise WrongReply(request, reply)
-
-    def check(self, ledger: Ledger) -> None:
-        """Enters what was put and strikes out what was delivered, or raises WrongReply."""
-        for batch, inserted, jobs in self._seen:
-            ledger.inserted(batch, inserted)
-            ledger.delivered(jobs)

@@ -8,7 +8,7 @@ from bench.scenarios import Metrics, Scenario
 
 Pair = tuple[Metrics, Metrics]  # the server's, and those of what it is held against
 
-_NAME_WIDTH = 18
+_NAME_WIDTH = 20
 # A ratio with its range: 12.34 (12.34..12.34); most are shorter.
 _RATIO_WIDTH = 19
 _BAR = " | "
@@ -27,9 +27,9 @@ class Column:
     width: int
     compared: bool = False
 
-    def show(self, value: float) -> str:
-        """The number, right-aligned."""
-        return f"{value:{self.width},.{self.digits}f}"
+    def show(self, value: float | None) -> str:
+        """The number, right-aligned; a dash where there is none."""
+        return "-".rjust(self.width) if value is None else f"{value:{self.width},.{self.digits}f}"
 
 
 _RATE = Column("jobs_per_s", "jobs/s", 0, 8, compared=True)
@@ -59,6 +59,37 @@ _TABLES = {
         Column("hold_max_us", "hold max", 0, 8),
         Column("hold_work_max_us", "hold CPU", 0, 8, compared=True),
     ),
+    "durable": (
+        _RATE,
+        _CPU,
+        Column("p50_us", "p50 us", 0, 7),
+        Column("p99_us", "p99 us", 0, 7),
+        Column("records_per_sync", "rec/sync", 1, 8),
+        _BUSY,
+    ),
+    "neighbour": (
+        Column("ask_p99_ms", "ask p99", 2, 7, compared=True),
+        Column("ask_max_ms", "ask max", 2, 7),
+        Column("put_p99_ms", "put p99", 2, 7, compared=True),
+        Column("put_max_ms", "put max", 2, 7),
+        Column("jobs_per_s", "jobs/s", 0, 7),
+        Column("moved_per_s", "moved/s", 0, 7),
+    ),
+    "replay": (
+        Column("start_s", "s", 2, 6, compared=True),
+        Column("start_cpu_s", "CPU s", 2, 6, compared=True),
+        Column("disk_bytes", "disk", 0, 5, compared=True),
+    ),
+    "churn": (
+        Column("bodies_mb", "bodies", 1, 6),
+        Column("filled_mb", "filled", 1, 6),
+        Column("churned_mb", "churned", 1, 7),
+        Column("most_mb", "most", 1, 6),
+        Column("per_body", "/bodies", 2, 7, compared=True),
+        Column("needed_mb", "needed", 1, 6),
+        Column("per_needed", "/needed", 2, 7),
+    ),
+    "cost": (_CPU, _RATE, Column("p50_us", "p50 us", 0, 7), Column("p99_us", "p99 us", 0, 7)),
 }
 
 _CAPTIONS = {
@@ -67,7 +98,15 @@ _CAPTIONS = {
     "idle": "bytes of resident memory per idle connection; 50 x 1 beside them",
     "memory": "resident bytes per ready job of 100 bytes",
     "pause": "us from a probe, sent each ms, to its reply; CPU: most server work meanwhile",
+    "durable": "with a log; f0: each reply waits for a sync, f50: a sync every 50 ms",
+    "neighbour": "ms to the reply, for a question each ms and a put each 5 ms beside a loaded log",
+    "replay": "from exec to the first reply; disk: bytes per job of 100 bytes",
+    "churn": "MB on disk, before and after each job was reserved and released with delay ten times;"
+    " most: meanwhile; needed: the log's own count",
+    "cost": "with a log and without",
 }
+
+_WITH_LOG = ("durable", "neighbour", "replay", "churn")
 
 
 class Report:
@@ -95,9 +134,16 @@ class Report:
         titles = " ".join(column.title.rjust(column.width) for column in columns)
         ratios = [f"ratio {column.title}".ljust(_RATIO_WIDTH) for column in _compared(columns)]
         print(f"\n{_CAPTIONS[self._kind]}")
-        names = [f"{name:<{len(titles)}}" for name in self._names]
+        names = [f"{name:<{len(titles)}}" for name in self._servers()]
         print(_BAR.join([" " * _NAME_WIDTH, *names, "median (min..max)"]))
         print(_BAR.join([" " * _NAME_WIDTH, titles, titles, " ".join(ratios)]), flush=True)
+
+    def _servers(self) -> tuple[str, str]:
+        """The two that this table compares."""
+        ours, theirs = self._names
+        if self._kind == "cost":
+            return f"{ours} -b", ours
+        return (f"{ours} -b", f"{theirs} -b") if self._kind in _WITH_LOG else self._names
 
 
 def _line(scenario: Scenario, columns: Sequence[Column], pairs: Sequence[Pair]) -> str:
@@ -111,8 +157,10 @@ def _compared(columns: Sequence[Column]) -> list[Column]:
     return [column for column in columns if column.compared]
 
 
-def _median(pairs: Sequence[Pair], side: int, column: Column) -> float:
-    return median(pair[side][column.metric] for pair in pairs)
+def _median(pairs: Sequence[Pair], side: int, column: Column) -> float | None:
+    """None where a server does not tell."""
+    values = [pair[side][column.metric] for pair in pairs if column.metric in pair[side]]
+    return median(values) if values else None
 
 
 def _ratio(pairs: Sequence[Pair], column: Column) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import tempfile
 import time
 from concurrent.futures.process import BrokenProcessPool
 from fnmatch import fnmatchcase
@@ -23,7 +24,7 @@ from bench.servers import ServerFailed
 
 _PAIRS = 5
 _QUICK_PAIRS = 1
-# A run of five pairs takes six minutes on calm cores; with its patience, less than ten.
+# A run of five pairs takes thirteen minutes on calm cores; with its patience, some more.
 _PATIENCE_S = 100
 
 _FAILURES = (WrongReply, Stalled, ServerFailed, BrokenProcessPool, OSError)
@@ -38,7 +39,7 @@ def main() -> int:
         print(f"no scenario matches {options.only!r}; there are:\n{names}", file=sys.stderr)
         return 2
     prepare()
-    head = list(describe(options.python))
+    head = list(describe(options.python, options.logs))
     print(*head, sep="\n")
     started = time.monotonic()
     results = _run(chosen, options)
@@ -50,12 +51,16 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compares stalkd with beanstalkd.")
-    parser.add_argument("--quick", action="store_true", help="one pair, fewer jobs: a minute")
+    parser.add_argument("--quick", action="store_true", help="one pair, fewer jobs: two minutes")
     parser.add_argument("--pairs", type=int, metavar="N", help=f"runs per server ({_PAIRS})")
     parser.add_argument("--only", default="*", metavar="GLOB", help="only scenarios so named")
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help="for stalkd")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     parser.add_argument("--fixed", action="store_true", help="all jobs alike: 100 bytes, pri 0")
+    logs = "where servers keep logs meanwhile: on a disk (the usual place for temporary files)"
+    parser.add_argument(
+        "--logs", type=Path, default=Path(tempfile.gettempdir()), metavar="DIR", help=logs
+    )
     patience = f"for repeating pairs that were disturbed by other processes ({_PATIENCE_S})"
     parser.add_argument("--patience", type=int, default=_PATIENCE_S, metavar="S", help=patience)
     server = "stalkd, beanstalkd, or a command with {port} in it"
@@ -66,7 +71,7 @@ def _options() -> argparse.Namespace:
 
 def _run(chosen: list[Scenario], options: argparse.Namespace) -> dict[str, list[Pair]]:
     """The pairs by scenario, printed one by one; no pairs where one failed."""
-    servers = Servers(options.server, options.against, options.python)
+    servers = Servers(options.server, options.against, options.python, options.logs)
     settings = Settings(options.quick, FIXED if options.fixed else VARIED)
     count = options.pairs or (_QUICK_PAIRS if options.quick else _PAIRS)
     patience = Patience(0 if options.quick else options.patience)

@@ -1,17 +1,21 @@
 """The table of scenarios: what is run against each server, and how much of it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bench.churn import churn
 from bench.company import idle_connections, tubes_alive
 from bench.jobs import FIXED, VARIED_PRIORITIES, Shape
 from bench.memory import per_job
 from bench.meters import rss_bytes
+from bench.neighbours import neighbours
 from bench.pauses import pauses
+from bench.restart import fill_log, started_again
 from bench.section import Section
 from bench.servers import Target
 from bench.throughput import Load, put, take
 from bench.waiting import put_to_waiting
+from bench.wal import Options
 
 Metrics = dict[str, float]
 
@@ -31,6 +35,20 @@ _MOVES = 2_000
 _TUBES = 10_001
 # The servers and the load need a descriptor each; the usual hard limit is 20,000 or more.
 _IDLE = 10_000
+# Where each reply waits for a sync: as long as it takes to see, and jobs enough for that. With a
+# sync for each put, a disk takes some thousands a second.
+_SYNCED_S = 2.0
+_JOBS_SYNCED = 100_000
+_JOBS_SYNCED_MANY = 200_000
+_NEIGHBOURS_S = 4.0
+# So small that files are begun, cleaned and removed several times a second.
+_SMALL_SEGMENT = 1024 * 1024
+_JOBS_REPLAYED = 1_000_000
+_JOBS_CHURNED = 20_000
+_ROUNDS = 10
+
+EACH = Options(sync_ms=0)
+USUAL = Options(sync_ms=50)
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,14 @@ class Settings:
         """That many, or the share of a quick run."""
         return count // _QUICK_SHARE if self.quick else count
 
+    def time(self, seconds: float) -> float:
+        """So many seconds, or the share of a quick run."""
+        return seconds / _QUICK_SHARE if self.quick else seconds
+
+
+Work = Callable[[Target, Load, Shape], Section]
+Run = Callable[[Target, Settings], Metrics]
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -51,12 +77,17 @@ class Scenario:
 
     name: str
     kind: str  # which table it stands in
-    run: Callable[[Target, Settings], Metrics]
+    run: Run
     most_pairs: int = 1_000  # fewer for those that take long or hardly vary
+    wal: Options | None = None  # how both servers keep a log
+    first: Run | None = None  # what an earlier server does
+    shows_cost: bool = False  # held against itself without a log, not against the other server
+    restless: bool = False  # the kernel's work for the disk takes the cores: no use in repeating
 
-
-Work = Callable[[Target, Load, Shape], Section]
-Run = Callable[[Target, Settings], Metrics]
+    @property
+    def stages(self) -> list[Run]:
+        """What is done in turn, on servers started one after the other with the same log."""
+        return [self.run] if self.first is None else [self.first, self.run]
 
 
 def _throughput(work: Work, connections: int, window: int) -> Run:
@@ -102,6 +133,33 @@ def _pauses(target: Target, settings: Settings) -> Metrics:
     return pauses(target, settings.some(_JOBS_HELD), settings.some(_MOVES), settings.shape)
 
 
+def _synced(work: Work, connections: int, window: int) -> Run:
+    jobs = _JOBS_SYNCED_MANY if window > 1 else _JOBS_SYNCED
+
+    def run(target: Target, settings: Settings) -> Metrics:
+        seconds = settings.time(_SYNCED_S)
+        load = Load(connections, window, settings.some(jobs), seconds)
+        return work(target, load, settings.shape).metrics()
+
+    return run
+
+
+def _neighbours(target: Target, settings: Settings) -> Metrics:
+    return neighbours(target, settings.time(_NEIGHBOURS_S), settings.shape)
+
+
+def _fill_log(target: Target, settings: Settings) -> Metrics:
+    return fill_log(target, settings.some(_JOBS_REPLAYED), settings.shape)
+
+
+def _started_again(target: Target, settings: Settings) -> Metrics:
+    return started_again(target, settings.some(_JOBS_REPLAYED))
+
+
+def _churn(target: Target, settings: Settings) -> Metrics:
+    return churn(target, settings.some(_JOBS_CHURNED), _ROUNDS, settings.shape)
+
+
 def _patterns() -> Iterator[Scenario]:
     for verb, work in (("put", put), ("take", take)):
         for connections, window in ((1, 1), (50, 1), (1, 100), (50, 100)):
@@ -115,6 +173,43 @@ def _tubes() -> Iterator[Scenario]:
             yield Scenario(f"{verb}-tubes-{tubes}", "throughput", _among_tubes(work, tubes))
 
 
+def _each_synced() -> Iterator[Scenario]:
+    loads = (("put", put, 1, 1), ("put", put, 50, 1), ("put", put, 50, 100), ("take", take, 50, 1))
+    for verb, work, connections, window in loads:
+        run = _synced(work, connections, window)
+        name = f"wal-f0-{verb}-{connections}x{window}"
+        yield Scenario(name, "durable", run, most_pairs=3, wal=EACH, restless=True)
+
+
+def _logged() -> Iterator[Scenario]:
+    for verb, work in (("put", put), ("take", take)):
+        for connections, window in ((50, 1), (1, 100), (50, 100)):
+            run = _throughput(work, connections, window)
+            yield Scenario(f"wal-f50-{verb}-{connections}x{window}", "durable", run, wal=USUAL)
+
+
+def _costs() -> Iterator[Scenario]:
+    for verb, work in (("put", put), ("take", take)):
+        for connections, window in ((50, 1), (50, 100)):
+            run = _throughput(work, connections, window)
+            name = f"wal-cost-{verb}-{connections}x{window}"
+            yield Scenario(name, "cost", run, most_pairs=3, wal=USUAL, shows_cost=True)
+
+
+def _beside_log() -> Iterator[Scenario]:
+    for wal in (EACH, USUAL):
+        name = f"wal-f{wal.sync_ms}-neighbour"
+        small, each = replace(wal, segment_bytes=_SMALL_SEGMENT), wal is EACH
+        yield Scenario(name, "neighbour", _neighbours, most_pairs=3, wal=small, restless=each)
+
+
+def _whole_logs() -> Iterator[Scenario]:
+    name = f"wal-replay-{_JOBS_REPLAYED}"
+    yield Scenario(name, "replay", _started_again, most_pairs=1, wal=USUAL, first=_fill_log)
+    small = replace(USUAL, segment_bytes=_SMALL_SEGMENT)
+    yield Scenario("wal-churn", "churn", _churn, most_pairs=1, wal=small)
+
+
 SCENARIOS = [
     *_patterns(),
     Scenario("put-to-waiting", "latency", _waiting),
@@ -124,4 +219,9 @@ SCENARIOS = [
     Scenario("memory-pri-0", "memory", _memory(FIXED), most_pairs=2),
     Scenario("memory-pri-varied", "memory", _memory(VARIED_PRIORITIES), most_pairs=2),
     Scenario(f"pause-{_JOBS_HELD}", "pause", _pauses, most_pairs=2),
+    *_each_synced(),
+    *_logged(),
+    *_beside_log(),
+    *_whole_logs(),
+    *_costs(),
 ]

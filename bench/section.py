@@ -34,10 +34,14 @@ class Section:
     jobs: int
     passed: Clocks
     latencies: list[int]
+    records_per_sync: float | None = None  # of the log; None where the server does not say
 
     def metrics(self) -> dict[str, float]:
         """The section as named numbers; the units are in the names."""
+        known = self.records_per_sync is not None
+        per_sync = {"records_per_sync": self.records_per_sync} if known else {}
         return {
+            **per_sync,
             "jobs_per_s": self.jobs * NS_PER_S / self.passed.wall,
             "cpu_us": self.passed.server_cpu / self.jobs / NS_PER_US,
             **latency_metrics(self.latencies),

@@ -7,14 +7,14 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO
 
-from bench.meters import pin
+from bench.meters import cpu_clock, pin, waited_ns
 
 HOST = "127.0.0.1"
 
@@ -24,14 +24,15 @@ COMMANDS = {
     "beanstalkd": "beanstalkd -l 127.0.0.1 -p {port}",
 }
 
-# Importing everything takes a Python daemon about 0.3 s; a busy machine ten times that.
-START_LIMIT_S = 10.0
+# Importing everything takes a Python daemon about 0.3 s, reading a log of a million jobs 10 s; a
+# busy machine several times that.
+START_LIMIT_S = 60.0
 # Freeing a million jobs at exit takes a second or two; after that we use SIGKILL.
 STOP_LIMIT_S = 10.0
 # Short against any start-up, long enough not to keep the core busy.
 _POLL_S = 0.005
-# A server that accepts but never answers must not hang the run.
-_ANSWER_LIMIT_S = 2.0
+
+_NS_PER_S = 1_000_000_000
 
 # `python -m stalkd` means the one beside this directory, installed or not.
 _ROOT = Path(__file__).resolve().parent.parent
@@ -42,12 +43,23 @@ class ServerFailed(Exception):
 
 
 @dataclass(frozen=True)
+class Start:
+    """What it took from exec to the first reply; ``waited`` as in `Clocks`."""
+
+    seconds: float
+    cpu_s: float
+    waited: float
+
+
+@dataclass(frozen=True)
 class Target:
     """A running server, as the load generator needs to know it."""
 
     name: str
     pid: int
     port: int
+    start: Start
+    log: Path | None  # the directory of its log
 
 
 def command_line(server: str, python: str, port: int) -> list[str]:
@@ -59,15 +71,21 @@ def command_line(server: str, python: str, port: int) -> list[str]:
 
 
 @contextmanager
-def running(server: str, python: str, core: int) -> Iterator[Target]:
-    """A fresh server on a free loopback port, pinned to `core`; stopped at the end."""
+def running(
+    server: str, python: str, core: int, options: Sequence[str] = (), log: Path | None = None
+) -> Iterator[Target]:
+    """A fresh server on a free loopback port, pinned to `core`; stopped at the end.
+
+    It gets `options` besides its own; `log` is the directory that these make it keep a log in.
+    """
     port = _free_port()
-    words = command_line(server, python, port)
+    words = [*command_line(server, python, port), *options]
     with tempfile.TemporaryFile() as errors:
+        started = time.perf_counter_ns()
         process = _spawn(words, core, errors)
         try:
             _wait_until_it_answers(process, port, errors)
-            yield Target(server, process.pid, port)
+            yield Target(server, process.pid, port, _start(process.pid, started), log)
         except Exception:
             _must_be_alive(process, errors)  # else its end explains the failure best
             raise
@@ -101,19 +119,26 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, errors: 
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         _must_be_alive(process, errors)
-        if _answers(port):
+        if _answers(port, deadline - time.monotonic()):
             return
         time.sleep(_POLL_S)
     raise ServerFailed(f"no answer within {START_LIMIT_S} s")
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, limit_s: float) -> bool:
+    """Whether there is a server; if it is busy starting, waits for its answer."""
     try:
-        with socket.create_connection((HOST, port), _ANSWER_LIMIT_S) as peer:
+        with socket.create_connection((HOST, port), max(limit_s, _POLL_S)) as peer:
             peer.sendall(b"list-tube-used\r\n")
             return peer.recv(64) == b"USING default\r\n"
     except OSError:
         return False
+
+
+def _start(pid: int, started: int) -> Start:
+    wall = time.perf_counter_ns() - started
+    cpu = time.clock_gettime_ns(cpu_clock(pid))
+    return Start(wall / _NS_PER_S, cpu / _NS_PER_S, waited_ns(pid) / wall)
 
 
 def _must_be_alive(process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:

@@ -1,15 +1,17 @@
-"""Two kinds of connections that take turns in one loop, so that neither delays the other."""
+"""Several kinds of connections that take turns in one loop, so that none delays the others."""
 
 import socket
 from collections import deque
+from collections.abc import Iterator, Sequence
 from time import clock_gettime_ns, perf_counter_ns
 
-from bench.ledger import WrongReply
+from bench.ledger import Ledger, WrongReply
 from bench.load import READ_BYTES, Conversation
 
 # Ns between two probes. They are sent on time whether or not the last one was answered:
 # otherwise one long pause would count as a single slow reply.
 _PROBE_INTERVAL_NS = 1_000_000
+_PUT_INTERVAL_NS = 5_000_000
 _PROBE = b"list-tube-used\r\n"
 _PROBE_REPLY = b"USING default\r\n"
 
@@ -20,6 +22,8 @@ class Prober:
     It notes how long each reply took, and how much of that time the server itself worked.
     The latter is what the server is to blame for when other processes use its core too.
     """
+
+    interval_ns = _PROBE_INTERVAL_NS
 
     def __init__(self, peer: socket.socket, server_clock: int) -> None:
         self._peer = peer
@@ -38,23 +42,53 @@ class Prober:
     def ask(self, now: int) -> None:
         """Sends a probe if it is time."""
         if now >= self._due:
-            self._due = now + _PROBE_INTERVAL_NS
+            self._due = now + self.interval_ns
             self._sent.append((now, clock_gettime_ns(self._clock)))
-            self._peer.sendall(_PROBE)
+            self._peer.sendall(self._request())
 
     def listen(self) -> None:
         """Takes the replies that are there."""
         if self._sent:
             self._reply += _received(self._peer)
-            while self._sent and self._reply.startswith(_PROBE_REPLY):
-                self._reply = self._reply.removeprefix(_PROBE_REPLY)
+            while self._sent and b"\n" in self._reply:
+                line, end, self._reply = self._reply.partition(b"\n")
                 self._note(*self._sent.popleft())
-            if not _PROBE_REPLY.startswith(self._reply):
-                raise WrongReply(_PROBE, self._reply)
+                self._take(line + end)
+
+    def _request(self) -> bytes:
+        return _PROBE
+
+    def _take(self, reply: bytes) -> None:
+        if reply != _PROBE_REPLY:
+            raise WrongReply(_PROBE, reply)
 
     def _note(self, sent: int, worked: int) -> None:
         self.latencies.append(perf_counter_ns() - sent)
         self.work.append(clock_gettime_ns(self._clock) - worked)
+
+
+class PuttingProber(Prober):
+    """A connection that puts a job of its own every few milliseconds."""
+
+    interval_ns = _PUT_INTERVAL_NS
+
+    def __init__(self, peer: socket.socket, server_clock: int, requests: Iterator[bytes]) -> None:
+        super().__init__(peer, server_clock)
+        self._requests = requests
+        self._asked = b""
+        self._got = b""
+
+    def _request(self) -> bytes:
+        request = next(self._requests)
+        self._asked += request
+        return request
+
+    def _take(self, reply: bytes) -> None:
+        self._got += reply
+
+    def check(self, ledger: Ledger) -> None:
+        """Enters what was put, or raises WrongReply."""
+        ledger.inserted(self._asked, self._got)
 
 
 class Speaker:
@@ -88,6 +122,20 @@ class Speaker:
             self._request, self._lines = self._conversation.send(reply)
         except StopIteration:
             self.talks = False
+
+
+def take_turns(probers: Sequence[Prober], speakers: Sequence[Speaker]) -> None:
+    """Lets all go on until the speakers are done, and the probes answered."""
+    while any(speaker.talks for speaker in speakers):
+        now = perf_counter_ns()
+        for prober in probers:
+            prober.ask(now)
+            prober.listen()
+        for speaker in speakers:
+            speaker.turn(now)
+    while any(prober.waits for prober in probers):
+        for prober in probers:
+            prober.listen()
 
 
 def _received(peer: socket.socket) -> bytes:

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -24,6 +25,7 @@ from stalkd.config import (
     LARGEST_MAX_JOB_SIZE,
     Config,
 )
+from stalkd.server.faults import LogError, LogLostError
 from stalkd.server.listeners import (
     CannotListenError,
     Listener,
@@ -36,12 +38,16 @@ from stalkd.server.process import ProcessError, become, connection_limit
 if TYPE_CHECKING:
     import logging
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
 EXIT_CANNOT_START: Final = 1
 """The system refuses something: an address, a user."""
 
 EXIT_USAGE: Final = 2
 """The command line is wrong."""
+
+EXIT_LOG_LOST: Final = 74
+"""The log could not be written any more (EX_IOERR of sysexits.h)."""
 
 EXIT_BUG: Final = 70
 """The daemon found itself in a wrong state (EX_SOFTWARE of sysexits.h)."""
@@ -144,7 +150,7 @@ def _service(name: str) -> int:
     help="Refuse connections over this number. [default: what the limit of open files allows]",
 )
 @click.option(
-    "-b", "--wal-dir", metavar="DIR", help="Keep a write-ahead log in DIR. (Not in this version.)"
+    "-b", "--wal-dir", metavar="DIR", help="Keep a write-ahead log in DIR, made if missing."
 )
 @click.option(
     "-f",
@@ -155,7 +161,7 @@ def _service(name: str) -> int:
     show_default=True,
     help="Sync the log at least every MS milliseconds; 0: before each reply.",
 )
-@click.option("-F", "--no-sync", is_flag=True, help="Never sync the log.")
+@click.option("-F", "--no-sync", is_flag=True, help="Never sync the log: leave that to the system.")
 @click.option(
     "-s",
     "--segment-bytes",
@@ -165,6 +171,18 @@ def _service(name: str) -> int:
     show_default=True,
     help="Size of one file of the log.",
 )
+@click.option(
+    "--exit-on-log-error",
+    is_flag=True,
+    help="Stop when the log cannot be written any more, instead of refusing puts.",
+)
+@click.option(
+    "--check",
+    metavar="DIR",
+    help="Verify the log in DIR, print what it holds, and exit.",
+)
+@click.option("--salvage", metavar="DIR", help="Copy what is intact in the log in DIR, and exit.")
+@click.option("--into", metavar="NEW", help="The directory for --salvage to make a new log in.")
 @click.option("-c", "compact", is_flag=True, help="Ignored, for old scripts.")
 @click.option("-n", "no_compact", is_flag=True, help="Ignored, for old scripts.")
 @click.option(
@@ -173,10 +191,9 @@ def _service(name: str) -> int:
 @click.version_option(__version__, "-v", "--version", message="stalkd %(version)s")
 def stalkd(**options: Any) -> None:  # noqa: ANN401 - the options above
     """Run a work queue that speaks the Beanstalk protocol."""
-    if options["wal_dir"] is not None:
-        raise click.UsageError(
-            "-b: this version has no write-ahead log yet; without -b, jobs are kept in memory only"
-        )
+    _demand_sense(options)
+    if options["check"] is not None or options["salvage"] is not None:
+        sys.exit(_offline(options))
     log = open_log(sys.stderr, options["verbose"])
     for flag in ("compact", "no_compact"):
         if options[flag]:
@@ -199,7 +216,29 @@ def _config(options: dict[str, Any], log: logging.Logger) -> Config:
         verbosity=options["verbose"],
         sync_ms=None if options["no_sync"] else options["sync_ms"],
         segment_bytes=options["segment_bytes"],
+        wal_dir=options["wal_dir"],
+        exit_on_log_error=options["exit_on_log_error"],
     )
+
+
+def _demand_sense(options: dict[str, Any]) -> None:
+    """Refuse options that do not belong together, and names that a script left empty."""
+    for name, option in (("wal_dir", "-b"), ("check", "--check"), ("salvage", "--salvage")):
+        if not options[name] and options[name] is not None:
+            raise click.UsageError(f"{option} needs the name of a directory")
+    if (options["salvage"] is None) != (options["into"] is None):
+        raise click.UsageError("--salvage DIR and --into NEW belong together")
+    if options["salvage"] is not None and options["check"] is not None:
+        raise click.UsageError("--check and --salvage are two commands; give one of them")
+
+
+def _offline(options: dict[str, Any]) -> int:
+    """Check or salvage a log; return the exit code."""
+    from stalkd.server.offline import check_log, salvage_log
+
+    if options["check"] is not None:
+        return check_log(options["check"], sys.stdout)
+    return salvage_log(options["salvage"], options["into"], sys.stdout)
 
 
 def _start(config: Config, log: logging.Logger) -> None:
@@ -215,11 +254,21 @@ def _start(config: Config, log: logging.Logger) -> None:
             )
         if config.user is not None:
             _become(config.user)
-        _announce(listeners, log)
-        _serve(config, listeners, log, limit)
+        with _locked(config.wal_dir):
+            _announce(listeners, log)
+            _serve(config, listeners, log, limit)
     finally:
         for listener in listeners:
             listener.close()
+
+
+def _locked(path: str | None) -> AbstractContextManager[object]:
+    """Make the log's directory if missing, and hold it. Raises LogError."""
+    if path is None:
+        return nullcontext()
+    from stalkd.server.wal_dir import hold
+
+    return closing(hold(path))
 
 
 def _become(user: str) -> None:
@@ -250,6 +299,11 @@ def _serve(config: Config, listeners: Sequence[Listener], log: logging.Logger, l
 
     try:
         serve(config, [listener.socket for listener in listeners], log, limit)
+    except LogLostError as error:
+        log.error(event("stopped_without_log", reason=error))  # noqa: TRY400 - no bug of ours
+        sys.exit(EXIT_LOG_LOST)
+    except LogError:
+        raise
     except Exception:
         log.exception(event("failed", hint="this is a bug in stalkd; please report it"))
         sys.exit(EXIT_BUG)
@@ -263,7 +317,7 @@ def main() -> NoReturn:
     except click.ClickException as error:
         _complain(error.format_message())
         code = EXIT_USAGE
-    except (CannotListenError, ProcessError) as error:
+    except (CannotListenError, ProcessError, LogError) as error:
         _complain(str(error))
         code = EXIT_CANNOT_START
     except OSError as error:  # Nobody takes what we print.

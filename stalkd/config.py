@@ -40,3 +40,5 @@ class Config:
     verbosity: int = 0
     sync_ms: int | None = DEFAULT_SYNC_MS
     segment_bytes: int = DEFAULT_SEGMENT_BYTES
+    wal_dir: str | None = None
+    exit_on_log_error: bool = False

@@ -36,6 +36,7 @@ TOOLS = {
     "nc": "apt-get install netcat-openbsd",
     "node": "apt-get install nodejs",
     "npm": "apt-get install npm",
+    "strace": "apt-get install strace",
 }
 
 LEFT_OUT = pytest.StashKey[Counter[str]]()

@@ -26,13 +26,15 @@ from stalkd.broker.limits import (
     TICK_LIMIT,
 )
 from stalkd.broker.queues import Queues
+from stalkd.broker.recorder import NO_RECORDER, Recorder
 from stalkd.broker.tube import Tube
 
 
 class Broker:
     """All there is: ``directory`` (tubes, clients), ``queues`` (jobs), ``alarms`` (time).
 
-    ``memory`` is the bytes that jobs take: their bodies and JOB_COST each.
+    ``memory`` is the bytes that jobs take: their bodies and JOB_COST each. ``recorder`` is told of
+    each change that a restart must know.
     """
 
     def __init__(self) -> None:
@@ -42,9 +44,42 @@ class Broker:
         self.queues = Queues(self.alarms)
         self.jobs = self.queues.jobs
         self.last_id = 0
+        self.recorder: Recorder = NO_RECORDER
         self.memory = 0
         self.total_jobs = 0
         self.timeouts = 0
+
+    # -- what a restart brings back -------------------------------------------------------------
+
+    def record_with(self, recorder: Recorder) -> None:
+        """Tell ``recorder`` of every change from now on."""
+        self.recorder = self.queues.recorder = self.directory.recorder = recorder
+
+    def restore(self, job: Job, order: int, now: int) -> None:
+        """Put back a job that was remembered, in the state it has, without counting it as new.
+
+        ``order`` is when its delay ends in nanoseconds if it is delayed, the order of its burial if
+        it is buried. To be called before there are clients.
+        """
+        self.jobs[job.id] = job
+        self.memory += len(job.body) + JOB_COST
+        self.last_id = max(self.last_id, job.id)
+        if job.state is rules.DELAYED and order > now:
+            self.queues.add_delayed(job, order)
+        elif job.state is rules.BURIED:
+            self.queues.burials = max(self.queues.burials, order)
+            self.queues.restore_buried(job, order)
+        else:
+            job.state = rules.READY
+            self.queues.add_ready(job, now)
+
+    def restore_pause(self, name: str, seconds: int, until: int) -> Tube:
+        """Put back a pause; the tube lives at least until it ends, or somebody leaves the tube."""
+        tube = self.directory.tube(name)
+        tube.pause_s = seconds
+        tube.paused_until = until
+        self.alarms.advance(tube, until)
+        return tube
 
     # -- the life of a job ----------------------------------------------------------------------
 
@@ -61,8 +96,10 @@ class Broker:
         self.total_jobs += 1
         job.tube.total_jobs += 1
         if job.delay:
-            self.queues.add_delayed(job, now)
+            self.queues.add_delayed(job, now + job.delay * NS_PER_S)
+            self.recorder.put(job)
         else:
+            self.recorder.put(job)
             self.queues.add_ready(job, now)
 
     def delete(self, client: Client, job_id: int) -> bool:
@@ -72,6 +109,7 @@ class Broker:
             return False
         self.queues.take(job)
         del self.jobs[job_id]
+        self.recorder.deleted(job)
         self.memory -= len(job.body) + JOB_COST
         tube = job.tube
         tube.deletes += 1
@@ -90,10 +128,11 @@ class Broker:
         job.marked().releases += 1
         if delay:
             job.state = rules.RELEASE_WITH_DELAY[job.state]
-            self.queues.add_delayed(job, now)
+            self.queues.add_delayed(job, now + delay * NS_PER_S)
         else:
             job.state = rules.RELEASE[job.state]
             self.queues.add_ready(job, now)
+        self.recorder.changed(job)
         return True
 
     def bury(self, client: Client, job_id: int, pri: int) -> bool:
@@ -106,6 +145,7 @@ class Broker:
         job.marked().buries += 1
         job.state = rules.BURY[job.state]
         self.queues.add_buried(job)
+        self.recorder.changed(job)
         return True
 
     def touch(self, client: Client, job_id: int, now: int) -> bool:
@@ -137,6 +177,7 @@ class Broker:
         job.marked().kicks += 1
         job.state = rules.KICK[job.state]
         self.queues.add_ready(job, now)
+        self.recorder.changed(job)
 
     def _held(self, client: Client, job_id: int) -> Job | None:
         job = self.jobs.get(job_id)
@@ -186,6 +227,9 @@ class Broker:
             self.alarms.advance(tube, tube.paused_until)
         else:
             self.queues.serve(tube, now)
+        self.recorder.paused(tube)
+        if not seconds:
+            self.directory.drop_if_unused(tube)
         return True
 
     def disconnect(self, client: Client, now: int) -> None:
@@ -238,7 +282,9 @@ class Broker:
             self.queues.add_ready(job, now)
         else:
             tube.paused_until = tube.pause_s = 0
+            self.recorder.paused(tube)
             self.queues.serve(tube, now)
+            self.directory.drop_if_unused(tube)
 
     def _ring_client(self, client: Client, when: int, now: int) -> None:
         if client.first_lease_end() <= when:
@@ -246,6 +292,7 @@ class Broker:
             job.marked().timeouts += 1
             self.timeouts += 1
             self._return(job, now)
+            self.recorder.expired(job)
         elif client.first_lease_end() - DEADLINE_MARGIN_NS <= when:
             self.queues.answer(client, Outcome.DEADLINE_SOON)
         else:

@@ -105,7 +105,8 @@ def _tube(broker: Broker, tube: Tube) -> Iterator[str]:
         using=(tube.using, sum(client.used is tube for client in clients)),
         watching=(tube.watching, sum(tube in client.watched for client in clients)),
     )
-    if not (tube.using or tube.watching or jobs or tube is broker.directory.default):
+    kept = tube is broker.directory.default or tube.paused_until
+    if not (tube.using or tube.watching or jobs or kept):
         yield f"{tube} exists, but nothing refers to it"
     if tube.waiting and tube.ready.size and not tube.paused_until:
         yield f"{tube} has ready jobs and clients that wait for them"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stalkd.broker.client import Client
 from stalkd.broker.limits import DEFAULT_TUBE
+from stalkd.broker.recorder import NO_RECORDER, Recorder
 from stalkd.broker.tube import Tube
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Directory:
         self.tubes: dict[str, Tube] = {DEFAULT_TUBE: self.default}
         self.clients: dict[Client, None] = {}
         self.total_clients = 0
+        self.recorder: Recorder = NO_RECORDER
         self.producers = 0
         self.workers = 0
 
@@ -106,3 +108,6 @@ class Directory:
         if self.tubes.get(tube.name) is tube:
             del self.tubes[tube.name]
             self._alarms.cancel(tube)
+            if tube.paused_until:
+                tube.paused_until = 0
+                self.recorder.paused(tube)

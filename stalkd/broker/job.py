@@ -72,13 +72,15 @@ class Job:
     ``key`` is the job's place in the container of its state (see ``sortedkeys``):
     (priority, id) when ready, (deadline, id) when reserved or delayed, (order of burial, id) when
     buried. ``created`` is in nanoseconds, ``delay`` and ``ttr`` in seconds. Most jobs are put,
-    reserved and deleted: only the others get a ``Past``.
+    reserved and deleted: only the others get a ``Past``. ``file`` is the number of the log's
+    segment that holds the job's latest whole record, 0 when there is no log.
     """
 
     __slots__ = (
         "body",
         "created",
         "delay",
+        "file",
         "holder",
         "id",
         "key",
@@ -97,6 +99,7 @@ class Job:
     ttr: int
     body: bytes
     created: int
+    file: int
     state: State
     key: int
     holder: Client | None
@@ -113,6 +116,7 @@ class Job:
         self.body = body
         self.created = created
         self.state = DELAYED if delay else READY
+        self.file = 0
         self.holder = None
         self.reserves = 0
         self.past: Past | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from stalkd.broker.client import Client, Outcome
 from stalkd.broker.job import DELAYED, READY, RESERVE_JOB, Job
 from stalkd.broker.limits import ID_BITS, ID_MASK, NS_PER_S, URGENT_BELOW
+from stalkd.broker.recorder import NO_RECORDER, Recorder
 
 if TYPE_CHECKING:
     from stalkd.broker.alarms import Alarms
@@ -32,6 +33,7 @@ class Queues:
         "burials",
         "delayed",
         "jobs",
+        "recorder",
         "reserved",
         "urgent",
         "waiting",
@@ -40,6 +42,7 @@ class Queues:
     def __init__(self, alarms: Alarms) -> None:
         """Start without jobs."""
         self.alarms = alarms
+        self.recorder: Recorder = NO_RECORDER
         self.jobs: dict[int, Job] = {}
         self.answers: list[tuple[Client, Job | Outcome]] = []
         self.burials = 0
@@ -64,9 +67,8 @@ class Queues:
             tube.urgent += 1
             self.urgent += 1
 
-    def add_delayed(self, job: Job, now: int) -> None:
-        """Let a job that is in no place wait for its ``delay``."""
-        delay_ends = now + job.delay * NS_PER_S
+    def add_delayed(self, job: Job, delay_ends: int) -> None:
+        """Let a job that is in no place wait until ``delay_ends``."""
         job.key = delay_ends << ID_BITS | job.id
         job.tube.delayed.add(job.key)
         self.delayed += 1
@@ -75,7 +77,11 @@ class Queues:
     def add_buried(self, job: Job) -> None:
         """Put a job that is in no place at the end of its tube's buried ones."""
         self.burials += 1
-        job.key = self.burials << ID_BITS | job.id
+        self.restore_buried(job, self.burials)
+
+    def restore_buried(self, job: Job, order: int) -> None:
+        """Put a job that is in no place among its tube's buried ones, by its order of burial."""
+        job.key = order << ID_BITS | job.id
         job.tube.buried.add(job.key)
         self.buried += 1
 
@@ -87,6 +93,7 @@ class Queues:
         job.tube.reserved += 1
         self.reserved += 1
         self._set_lease(job, client, now)
+        self.recorder.reserved(job)
 
     def renew_lease(self, job: Job, client: Client, now: int) -> None:
         """Start the time-to-run of a job that the client holds anew."""

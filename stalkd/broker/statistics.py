@@ -29,7 +29,7 @@ def job_statistics(job: Job, now: int) -> dict[str, str | int]:
         "delay": job.delay,
         "ttr": job.ttr,
         "time-left": _seconds((job.key >> ID_BITS) - now) if timed else 0,
-        "file": 0,
+        "file": job.file,
         "reserves": job.reserves,
         "timeouts": past.timeouts,
         "releases": past.releases,

@@ -19,13 +19,15 @@ class Tube(Owner):
     ``ready``, ``delayed`` and ``buried`` hold the keys of its jobs (see ``Job.key``). ``waiting``
     holds the clients blocked on it, first come first; an OrderedDict, because the oldest entry of
     a plain dict gets slow to find once many before it are gone. ``paused_until`` is in
-    nanoseconds, 0 when not paused; ``pause_s`` is what the client asked for, in seconds.
+    nanoseconds, 0 when not paused; ``pause_s`` is what the client asked for, in seconds. ``file``
+    is the number of the log's segment that holds the record of the pause, 0 when there is none.
     """
 
     __slots__ = (
         "buried",
         "deletes",
         "delayed",
+        "file",
         "name",
         "pause_s",
         "paused_until",
@@ -53,6 +55,7 @@ class Tube(Owner):
         self.watching = 0
         self.paused_until = 0
         self.pause_s = 0
+        self.file = 0
         self.total_jobs = 0
         self.deletes = 0
         self.pauses = 0

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 Command = Callable[[Session, bytes, int], None]
 """(session, text behind the name and one space, now)"""
 
+STANDARD_JOURNAL_KEYS: Final = (
+    "binlog-oldest-index",
+    "binlog-current-index",
+    "binlog-records-migrated",
+    "binlog-records-written",
+)
+"""What ``stats`` says of the log in beanstalkd, too; 0 without a log."""
+
 OUTCOME_REPLIES: Final = {
     Outcome.TIMED_OUT: replies.TIMED_OUT,
     Outcome.DEADLINE_SOON: replies.DEADLINE_SOON,
@@ -247,6 +255,7 @@ def stats(session: Session, _args: bytes, now: int) -> None:
     session.counts["cmd-stats"] += 1
     shared = session.shared
     process, machine = shared.surroundings()
+    journal = shared.journal.statistics() if shared.journal is not None else {}
     values: dict[str, str | int | bool] = {
         **current_jobs(shared.broker),
         **shared.counts,
@@ -256,15 +265,13 @@ def stats(session: Session, _args: bytes, now: int) -> None:
         **current_connections(shared.broker),
         **process,
         "uptime": (now - shared.started) // NS_PER_S,
-        "binlog-oldest-index": 0,
-        "binlog-current-index": 0,
-        "binlog-records-migrated": 0,
-        "binlog-records-written": 0,
-        "binlog-max-size": shared.segment_bytes,
+        **{key: journal.get(key, 0) for key in STANDARD_JOURNAL_KEYS},
+        "binlog-max-size": journal.pop("binlog-max-size", shared.segment_bytes),
         "draining": shared.draining,
         **machine,
         "current-memory": shared.broker.memory + shared.uploading,
         "max-memory": shared.max_memory or 0,
+        **{key: value for key, value in journal.items() if key not in STANDARD_JOURNAL_KEYS},
     }
     session.reply_large(replies.mapping(values))
 

@@ -22,6 +22,10 @@ OUTPUT_HIGH_WATER: Final = 256 * 1024
 """Bytes of large replies after which a session runs no further command until they are sent: 8-byte
 requests for 64 KB bodies must not pile up answers faster than the client takes them."""
 
+MOST_REPLIES: Final = 4_096
+"""Replies of one session that wait to be sent, because the disk does not keep up, at which it runs
+no further command: less than a megabyte."""
+
 COMMANDS_PER_RUN: Final = 128
 """Commands of one session run in one go, about a quarter of a millisecond. A client that floods
 the daemon has its turn as often as the others, not for as long as it likes."""

@@ -117,7 +117,7 @@ def _accept(session: Session, job: Job, now: int) -> None:
     shared = session.shared
     if shared.draining:
         session.reply(replies.DRAINING)
-    elif shared.max_memory is not None and not shared.has_room(len(job.body) + JOB_COST):
+    elif not shared.admits(len(job.body)):
         session.reply(replies.OUT_OF_MEMORY)
     else:
         session.broker.put(job, now)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+from stalkd.broker.limits import JOB_COST
 from stalkd.config import DEFAULT_MAX_JOB_SIZE, DEFAULT_SEGMENT_BYTES
 from stalkd.protocol.limits import COMMANDS_PER_ROUND, OUTPUT_HIGH_WATER
 
@@ -43,6 +44,16 @@ COUNTED: Final = (
 """The commands that ``stats`` counts, in its order."""
 
 
+class Journal(Protocol):
+    """What commands ask of the log, where there is one."""
+
+    def admits(self, body: int, /) -> bool:
+        """Tell whether a put with so large a body finds room on the disk."""
+
+    def statistics(self) -> dict[str, str | int]:
+        """Return what ``stats`` shows of the log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the operator chose. Sizes in bytes; ``max_memory`` None means no limit."""
@@ -76,6 +87,7 @@ class Shared:
         self.surroundings = surroundings
         self.started = started
         self.draining = False
+        self.journal: Journal | None = None
         self.counts = dict.fromkeys(COUNTED, 0)
         self.dirty: list[Session] = []
         self.runnable: deque[Session] = deque()
@@ -96,6 +108,12 @@ class Shared:
         """Return the sessions that have output, and forget that they have."""
         dirty, self.dirty = self.dirty, []
         return dirty
+
+    def admits(self, body: int) -> bool:
+        """Tell whether a job with so large a body finds room, in memory and in the log."""
+        if self.max_memory is not None and not self.has_room(body + JOB_COST):
+            return False
+        return self.journal is None or self.journal.admits(body)
 
     def has_room(self, size: int) -> bool:
         """Tell whether the memory limit admits ``size`` bytes more."""
@@ -171,6 +189,12 @@ class Session:
         self.large_output += len(data)
         if self.large_output > OUTPUT_HIGH_WATER:
             self.full = self.stopped = True
+
+    def restrain(self) -> None:
+        """Run no further command until what there is has been sent."""
+        if not self.stopped:
+            self.full = self.stopped = True
+            self.large_output += 1  # Then ``output_sent`` will be called.
 
     def take_output(self) -> bytes:
         """Return what is to be sent, and forget it."""

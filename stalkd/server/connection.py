@@ -23,10 +23,11 @@ class Connection:
     """A socket and its session.
 
     ``unsent`` is what the peer has not taken yet; while there is any, nothing more is read.
-    ``interest`` is what the poller watches the socket for.
+    ``interest`` is what the poller watches the socket for. ``held`` says that there are replies
+    which wait for the log.
     """
 
-    __slots__ = ("address", "fd", "interest", "session", "socket", "unsent")
+    __slots__ = ("address", "fd", "held", "interest", "session", "socket", "unsent")
 
     def __init__(self, sock: socket.socket, address: object, session: Session) -> None:
         """Take over a non-blocking socket; ``address`` is what accept said of the peer."""
@@ -35,6 +36,7 @@ class Connection:
         self.fd = sock.fileno()
         self.session = session
         self.unsent: memoryview | None = None
+        self.held = False
         self.interest = READ
 
     def send(self) -> bool:
@@ -49,6 +51,15 @@ class Connection:
             sent = 0
         self.unsent = memoryview(data)[sent:] if sent < len(data) else None
         return sent > 0
+
+    def let_go(self, data: bytes) -> None:
+        """Have data sent that was held, before anything that has come since."""
+        self.held = False
+        self.unsent = memoryview(bytes(self.unsent) + data if self.unsent else data)
+
+    def has_replies(self) -> bool:
+        """Tell whether the peer has not been sent everything yet."""
+        return self.unsent is not None or self.held or bool(self.session.output)
 
     def wanted(self) -> int:
         """Return what the poller should watch this connection for now."""

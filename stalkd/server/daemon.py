@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from stalkd.broker.broker import Broker
-from stalkd.broker.limits import NS_PER_S
 from stalkd.protocol.service import Service
 from stalkd.protocol.session import Settings, Shared
 from stalkd.server.acceptor import Acceptor
 from stalkd.server.collector import collect_if_small, keep_off_old_objects
+from stalkd.server.faults import LogError, LogLostError
+from stalkd.server.keeper import Keeper, LogKeeper
 from stalkd.server.logs import event
 from stalkd.server.reactor import Reactor
+from stalkd.server.start import now_ns, start_log
 from stalkd.server.surroundings import surroundings
+from stalkd.server.wal_dir import explained
 
 if TYPE_CHECKING:
     import logging
     import socket
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from stalkd.config import Config
 
@@ -45,29 +48,70 @@ class Daemon:
     ) -> None:
         """Put the parts together; ``limit`` is how many connections are admitted."""
         settings = Settings(config.max_job_size, config.max_memory, config.segment_bytes)
-        started = int(trio.current_time() * NS_PER_S)
+        self._config = config
         self._log = log
-        self.shared = Shared(Broker(), settings, surroundings(), started)
-        self.reactor = Reactor(Service(self.shared), log)
-        self._acceptors = [Acceptor(each, self.reactor, limit, log) for each in listeners]
+        self._listeners = listeners
+        self._limit = limit
+        self._scope = trio.CancelScope()
+        self.shared = Shared(Broker(), settings, surroundings(), now_ns())
+        self.keeper = Keeper()
+        self.reactor: Reactor
 
     async def run(self) -> None:
-        """Serve until a signal says stop."""
+        """Serve until a signal says stop.
+
+        Raises LogError when the log cannot be used, LogLostError at the end when it had to be given
+        up.
+        """
         with trio.open_signal_receiver(*_heeded(), DRAINING) as signals:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {*STOPPING, DRAINING})
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.reactor.run)
-                for acceptor in self._acceptors:
-                    nursery.start_soon(acceptor.run)
-                nursery.start_soon(self._keep_house)
-                async for number in signals:
-                    if number != DRAINING:
-                        break
-                    self.drain()
-                # One is enough: another would end the process before it has cleaned up.
-                signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, DRAINING})
-                self._log.info(event("stopping", signal=signal.Signals(number).name))
+                nursery.start_soon(self._heed, signals)
+                failure = await self._run(nursery)
                 nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _run(self, nursery: trio.Nursery) -> Exception | None:
+        """Start, serve, and finish; return what was wrong with the log."""
+        try:
+            with self._scope:
+                await self.prepare()
+                nursery.start_soon(self._keep_house)
+                await self.serve(nursery)
+        except LogError as error:
+            return error
+        finally:
+            self.keeper.close(now_ns())
+        return LogLostError(self.keeper.failed) if self.keeper.failed is not None else None
+
+    async def prepare(self) -> None:
+        """Read the log, if there is to be one. Raises LogError."""
+        path = self._config.wal_dir
+        if path is not None:
+            with explained(path):
+                log = await start_log(path, self._config, self.shared.broker, self._log)
+            self.shared.journal = log
+            self.keeper = LogKeeper(log)
+        on_log_lost = self._scope.cancel if self._config.exit_on_log_error else lambda: None
+        self.reactor = Reactor(Service(self.shared), self.keeper, self._log, on_log_lost)
+
+    async def serve(self, nursery: trio.Nursery) -> None:
+        """Serve until cancelled, with other tasks in ``nursery``."""
+        for listener in self._listeners:
+            nursery.start_soon(Acceptor(listener, self.reactor, self._limit, self._log).run)
+        await self.reactor.run()
+
+    async def _heed(self, signals: AsyncIterator[int]) -> None:
+        """Do what signals say, up to the one that says stop."""
+        async for number in signals:
+            if number != DRAINING:
+                break
+            self.drain()
+        # One is enough: another would end the process before it has cleaned up.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, DRAINING})
+        self._log.info(event("stopping", signal=signal.Signals(number).name))
+        self._scope.cancel()
 
     def drain(self) -> None:
         """Refuse puts from now on."""

@@ -7,6 +7,14 @@ import traceback
 BROKER: str = "stalkd.broker"
 
 
+class LogError(Exception):
+    """The log cannot be used; the text says what happened, where, and what to do."""
+
+
+class LogLostError(Exception):
+    """The daemon has stopped, and what it did last is not in its log; the text says why."""
+
+
 def is_broken_invariant(error: BaseException) -> bool:
     """Tell whether an error passed through the broker.
 

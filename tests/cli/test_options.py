@@ -23,6 +23,8 @@ DEFAULTS = {
     "verbosity": 0,
     "sync_ms": 50,
     "segment_bytes": 10_485_760,
+    "wal_dir": None,
+    "exit_on_log_error": False,
 }
 
 # Options -> what they change.
@@ -62,6 +64,12 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "-s 1": {"segment_bytes": 1},
     "-s4096": {"segment_bytes": 4_096},
     "--segment-bytes=4096": {"segment_bytes": 4_096},
+    "-b /a/b": {"wal_dir": "/a/b"},
+    "-b/a/b": {"wal_dir": "/a/b"},
+    "-Vb/a/b": {"verbosity": 1, "wal_dir": "/a/b"},
+    "--wal-dir a": {"wal_dir": "a"},
+    "--wal-dir=/a/b": {"wal_dir": "/a/b"},
+    "--exit-on-log-error": {"exit_on_log_error": True},
     "-V": {"verbosity": 1},
     "-VV": {"verbosity": 2},
     "-V -V": {"verbosity": 2},
@@ -145,11 +153,15 @@ REFUSED = {
     "--lis|x": "--lis",
     "extra": "extra",
     "-p|0|extra|more": "extra",
-    "-b|/tmp": "-b",
-    "-b/tmp": "-b",
-    "-Vb/tmp": "-b",
-    "--wal-dir|/tmp": "-b",
-    "-b|": "-b",
+    "-b": "-b",
+    "--wal-dir": "--wal-dir",
+    "--exit-on-log-error=1": "--exit-on-log-error",
+    "--check": "--check",
+    "--salvage": "--salvage",
+    "--into": "--into",
+    "--salvage|/tmp": "--into",
+    "--into|/tmp": "--salvage",
+    "-b|/tmp|--into|/tmp": "--salvage",
     "-F|yes": "yes",
     "-p|1\n2": "-p",
 }
@@ -169,13 +181,6 @@ def test_refused(command: Command, line: str) -> None:
 def test_refused_whatever_is_typed(port: str | bytes) -> None:
     """Not even a number of 5,000 digits or bytes that are no text end in a traceback."""
     assert "-p" in complaint("-p", port, code=2)
-
-
-def test_a_log_is_refused_and_why(command: Command) -> None:
-    """Whoever wants jobs to survive must not believe that they do."""
-    outcome = command("-b", "/var/lib/stalkd")
-    assert "no write-ahead log" in outcome.err
-    assert "memory only" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -216,7 +221,9 @@ def test_help(command: Command, option: str) -> None:
     """Every option with a word about it on stdout, in lines that fit a terminal."""
     outcome = command(option)
     assert (outcome.code, outcome.config, outcome.err) == (0, None, "")
-    for each in "-l -p -u -z -b -f -F -s -c -n -V -v -h --max-memory --max-connections".split():
+    short = "-l -p -u -z -b -f -F -s -c -n -V -v -h"
+    long = "--max-memory --max-connections --exit-on-log-error --check --salvage --into"
+    for each in [*short.split(), *long.split()]:
         assert f"{each}," in outcome.out or f"{each} " in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 100
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 
 from stalkd.config import Config
@@ -131,3 +132,57 @@ def signalled_at_import_of_trio(*numbers: signal.Signals) -> list[str]:
 
 FREE = ("-l", HOST, "-p", "0")
 """Options that always work."""
+
+
+# -- with a write-ahead log -----------------------------------------------------------------------
+
+
+@contextmanager
+def logging_to(
+    path: Path, *options: str, command: Sequence[str] = STALKD
+) -> Iterator[tuple[Daemon, Wire]]:
+    """A daemon with its log in a directory, and a connection to it."""
+    with (
+        running(*FREE, "-b", str(path), *options, command=command) as daemon,
+        daemon.connect() as wire,
+    ):
+        yield daemon, wire
+
+
+def failing(method: str, switch: Path) -> list[str]:
+    """The command in which a method of the log's files fails while the file `switch` exists."""
+    return after(
+        "import errno, os\n"
+        "from stalkd.journal.files import File\n"
+        f"real = File.{method}\n"
+        "def fail(*arguments):\n"
+        f"    if os.path.exists({str(switch)!r}): raise OSError(errno.EIO, 'Input/output error')\n"
+        "    real(*arguments)\n"
+        f"File.{method} = fail"
+    )
+
+
+def put(wire: Wire, body: bytes = b"x", options: bytes = b"0 0 60") -> int:
+    """Put a job and give its id."""
+    word, number = wire.ask(b"put %b %d\r\n%b" % (options, len(body), body)).split()
+    assert word == b"INSERTED", word
+    return int(number)
+
+
+def take(wire: Wire, line: bytes) -> tuple[int, bytes]:
+    """Send a command that gives a job, and give its id and body."""
+    _, number, size = wire.ask(line).split()
+    return int(number), wire.read_exact(int(size) + 2)[:-2]
+
+
+def numbers(wire: Wire, line: bytes) -> dict[str, str]:
+    """Send a stats command and give its mapping; values as they are written."""
+    word, size = wire.ask(line).split()
+    assert word == b"OK", word
+    text = wire.read_exact(int(size) + 2).decode()
+    return dict(line.split(": ", 1) for line in text.split("\n")[1:-2])
+
+
+def segments(path: Path) -> list[Path]:
+    """The files of a log, oldest first."""
+    return sorted(path.glob("wal.*"))

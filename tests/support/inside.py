@@ -15,18 +15,25 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 
 import trio
 
 from stalkd.broker.broker import Broker
 from stalkd.broker.check import check
-from stalkd.config import DEFAULT_MAX_JOB_SIZE, Config
+from stalkd.config import (
+    DEFAULT_MAX_JOB_SIZE,
+    DEFAULT_SEGMENT_BYTES,
+    DEFAULT_SYNC_MS,
+    Config,
+)
 from stalkd.protocol.session import Session
 from stalkd.server.connection import Connection
 from stalkd.server.daemon import Daemon
 from stalkd.server.logs import LEVELS
 from stalkd.server.poller import open_poller
 from stalkd.server.reactor import Reactor
+from stalkd.server.start import now_ns
 from support.daemon import HOST, Address
 from support.wire import AsyncWire
 
@@ -150,22 +157,31 @@ async def serve(
     max_connections: int = LIMIT,
     verbosity: int = 0,
     checked: bool = True,
+    wal_dir: Path | None = None,
+    sync_ms: int | None = DEFAULT_SYNC_MS,
+    segment_bytes: int = DEFAULT_SEGMENT_BYTES,
 ) -> AsyncIterator[Server]:
     """Run a daemon beside the test, all but its signal handlers, which are the test run's own.
 
-    Without listeners of the test's own, it listens on a free port.
+    Without listeners of the test's own, it listens on a free port; with `wal_dir` it keeps a log.
     """
-    config = Config(max_job_size=max_job_size, max_memory=max_memory)
+    config = Config(
+        max_job_size=max_job_size,
+        max_memory=max_memory,
+        wal_dir=str(wal_dir) if wal_dir is not None else None,
+        sync_ms=sync_ms,
+        segment_bytes=segment_bytes,
+    )
     log = LogBook(verbosity)
     with ExitStack() as stack:
         listeners = listeners or (stack.enter_context(listening()),)
         async with trio.open_nursery() as nursery:
             daemon = Daemon(config, listeners, log.logger, max_connections)
-            nursery.start_soon(daemon.reactor.run)
-            for acceptor in daemon._acceptors:
-                nursery.start_soon(acceptor.run)
+            await daemon.prepare()
+            nursery.start_soon(daemon.serve, nursery)
             server = Server(daemon, log, listeners[0].getsockname())
             stack.callback(server.close)
+            stack.callback(lambda: daemon.keeper.close(now_ns()))
             yield server
             if checked:
                 check(server.broker)

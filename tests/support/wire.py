@@ -104,6 +104,11 @@ class AsyncWire:
         assert got == reply, f"expected {reply[:200]!r}, got {bytes(self._received[:200])!r}"
         self._take(len(reply))
 
+    @property
+    def received(self) -> bytes:
+        """What has been read and not been taken."""
+        return bytes(self._received)
+
     async def expect_at(self, when: float, reply: bytes) -> None:
         """Take these very bytes, which come at this moment and not earlier."""
         await self.expect(reply, when - trio.current_time() + PATIENCE_S)

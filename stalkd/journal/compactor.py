@@ -1,0 +1,156 @@
+"""Keeps the log small: what is still needed of the oldest segment is written again, and it goes.
+
+Always the oldest: so a record that ends a job is only removed after all records of that job. On the
+disk are at most twice the bytes that are needed and two segments, the reserve included; the nearer
+to that, the more is copied for each byte that clients cause to be written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from stalkd.broker.check import BrokenInvariantError
+from stalkd.journal.limits import COPY_STEP, IDS_STEP, MANY_SEGMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stalkd.broker.broker import Broker
+    from stalkd.journal.recorder import LogRecorder
+    from stalkd.journal.segment import Segment
+    from stalkd.journal.writer import Writer
+
+COPY_FACTOR: Final = 4
+"""Bytes copied for each byte written when the limit is near."""
+
+LEAST_COPY: Final = 4 * 1024
+"""Bytes worth starting for."""
+
+
+CRAMPED_CHUNKS: Final = 4
+"""Chunks of room on a full disk, besides what cleaning needs, below which cleaning goes first."""
+
+
+class Compactor:
+    """Copies a little at a time.
+
+    ``copied`` counts the records. ``closed_bytes`` is the size of all segments but the last.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        writer: Writer,
+        recorder: LogRecorder,
+        segments: dict[int, Segment],
+        segment_bytes: int,
+        on_clean: Callable[[Segment], None],
+    ) -> None:
+        """Look after ``segments``, oldest first; the last is the one being written.
+
+        ``on_clean`` is called with each one that nothing needs any more.
+        """
+        self._broker = broker
+        self._writer = writer
+        self._recorder = recorder
+        self._segments = segments
+        self.segment_bytes = segment_bytes
+        self._on_clean = on_clean
+        self._cursor = 0
+        self._oldest = 0
+        self._owed = 0.0
+        self.copied = 0
+        self.closed_bytes = sum(segment.size for segment in segments.values())
+
+    def used(self) -> int:
+        """Return the bytes of all segments, with the space that the last one has ahead."""
+        return self.closed_bytes + self._writer.file.allocated
+
+    def pressure(self) -> float:
+        """Return 0 or less if there is no need to copy, 1 or more when the limit is reached."""
+        live, size = self._writer.live, self.segment_bytes
+        limit = 2 * live + 2 * size - self._writer.space.wanted(live)
+        band = max(size, live) / 2
+        used = self.used()
+        pressure = (used - limit + band) / band
+        if len(self._segments) > MANY_SEGMENTS + 2 * used // size:
+            return max(pressure, 1)
+        return max(pressure, 1) if self._writer.space.full and self.gains() else pressure
+
+    def gains(self) -> bool:
+        """Tell whether cleaning yields space on a full disk, and can be finished."""
+        return self._has_garbage() and self._spare_room() > 0
+
+    def is_cramped(self, *, removing: bool) -> bool:
+        """Tell whether, on a full disk, clients must wait lest there be no room for cleaning.
+
+        ``removing`` tells whether some room comes free in a moment.
+        """
+        if not self._writer.space.full or not self._has_garbage():
+            return False
+        spare = self._spare_room()
+        return spare < CRAMPED_CHUNKS * self._writer.space.chunk and (spare > 0 or removing)
+
+    def _has_garbage(self) -> bool:
+        """Tell whether there is enough to be worth cleaning."""
+        return self.used() - self._writer.live > 2 * self._writer.space.chunk
+
+    def _spare_room(self) -> int:
+        """Return how many bytes can be written and still leave room to clean the oldest."""
+        writer = self._writer
+        room = writer.space.reserved + writer.file.allocated - writer.position
+        oldest = next(iter(self._segments.values()))
+        return room - oldest.live - writer.space.chunk
+
+    def work(self, written: int) -> bool:
+        """Do what is due after so many bytes were written; tell whether there is more to do now."""
+        pressure = self.pressure()
+        if pressure <= 0:
+            return False
+        if pressure >= 1:
+            self._step(COPY_STEP)
+            return self.pressure() >= 1
+        self._owed += written * pressure * COPY_FACTOR
+        if self._owed >= LEAST_COPY:
+            self._step(min(int(self._owed), COPY_STEP))
+            self._owed = 0
+        return False
+
+    def _step(self, budget: int) -> None:
+        segment = next(iter(self._segments.values()))
+        if segment.number == self._writer.number:
+            self._writer.rotate()
+        if segment.number != self._oldest:
+            self._oldest, self._cursor = segment.number, 0
+        if segment.live:
+            self._copy(segment, budget)
+        if not segment.live:
+            self._finish(segment)
+
+    def _copy(self, segment: Segment, budget: int) -> None:
+        """Write again what is still needed, until the budget is used up."""
+        entries = len(segment.ids) + len(segment.tubes)
+        end = min(entries, self._cursor + IDS_STEP)
+        while self._cursor < end and budget > 0:
+            budget -= self._copy_entry(segment, self._cursor)
+            self._cursor += 1
+        if segment.live and self._cursor == entries:
+            raise BrokenInvariantError(f"{segment} holds nothing, but has live bytes")
+
+    def _copy_entry(self, segment: Segment, index: int) -> int:
+        """Write a job or a pause again, if its record is still the one here; return its size."""
+        number, jobs = segment.number, len(segment.ids)
+        if index < jobs:
+            job = self._broker.jobs.get(segment.ids[index])
+            size = self._recorder.copy(job) if job is not None and job.file == number else 0
+        else:
+            tube = self._broker.directory.tubes.get(segment.tubes[index - jobs])
+            is_here = tube is not None and tube.file == number
+            size = self._recorder.copy_pause(tube) if tube is not None and is_here else 0
+        self.copied += bool(size)
+        return size
+
+    def _finish(self, segment: Segment) -> None:
+        del self._segments[segment.number]
+        self.closed_bytes -= segment.size
+        self._on_clean(segment)

@@ -1,0 +1,198 @@
+"""The end of the log: frames records, collects them, and writes them all with one call.
+
+A command appends its records while it runs, and there it cannot fail; errors come up in ``write``,
+which is called once for all commands that ran together.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+from stalkd.journal.files import is_full
+from stalkd.journal.frames import (
+    FRAME_SIZE,
+    HEADER_SIZE,
+    MASK,
+    Header,
+    Position,
+    pack_frame,
+    pack_header,
+    tag_of,
+)
+from stalkd.journal.records import CHECKPOINT_SIZE, JOB_FIXED
+from stalkd.journal.segment import segment_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stalkd.journal.files import Directory, File
+    from stalkd.journal.space import Space
+
+JOB_OVERHEAD: Final = FRAME_SIZE + JOB_FIXED + 200
+"""Bytes that a job takes in the log besides its body, at most: with the longest name of a tube."""
+
+_FRESH: Final = HEADER_SIZE + FRAME_SIZE + CHECKPOINT_SIZE
+"""Position in a segment that holds nothing but its first checkpoint."""
+
+
+class Writer:
+    """Appends to one segment after the other.
+
+    ``position`` is where the next record goes, ``written`` up to where it has been written;
+    ``records`` and ``total`` count all records appended and all bytes written.
+    ``kept`` are the lists of frames and records that were written since ``take_kept``: they may
+    have to be written again elsewhere. ``retired`` are the files of earlier segments that are not
+    synced yet. ``on_segment`` is called when a segment has been started, with the size of the
+    one before, 0 if there is none. ``live`` is how many bytes
+    of the log are needed; the recorder keeps it.
+    """
+
+    def __init__(
+        self, directory: Directory, space: Space, log_id: int, segment_bytes: int, *, keeps: bool
+    ) -> None:
+        """Have no segment yet; ``keeps`` tells whether what is written is to be kept."""
+        self._directory = directory
+        self.space = space
+        self._log_id = log_id
+        self._segment_bytes = segment_bytes
+        self.keeps = keeps
+        self.on_segment: Callable[[int], None] = lambda _closed_size: None
+        self.file: File
+        self.number = self.next_number = 0
+        self.position = self.written = 0
+        self.records = 0
+        self.total = 0
+        self.live = 0
+        self.retired: list[File] = []
+        self.kept: list[list[bytes]] = []
+        self._tag = 0
+        self._room_end = 0
+        self._put_end = 0
+        self._pending: list[bytes] = []
+
+    # -- records --------------------------------------------------------------------------------
+
+    def append(self, record: bytes) -> None:
+        """Add a record; it is written by the next ``write``."""
+        position = self.position
+        size = FRAME_SIZE + len(record)
+        if position + size > self._room_end:
+            self._make_way(size)
+            position = self.position
+        self._pending += (
+            pack_frame(self._tag, len(record), crc32(record, (self._tag + position) & MASK)),
+            record,
+        )
+        self.position = position + size
+        self.records += 1
+
+    def has_pending(self) -> bool:
+        """Tell whether something waits to be written."""
+        return bool(self._pending)
+
+    def write(self) -> None:
+        """Write all that was appended. After an OSError it can be tried again."""
+        pending = self._pending
+        if not pending:
+            return
+        self.file.write(b"".join(pending), self.written)
+        self.total += self.position - self.written
+        self.written = self.position
+        self._pending = []
+        if self.keeps:
+            self.kept.append(pending)
+
+    def take_kept(self) -> list[list[bytes]]:
+        """Return what was kept, and keep it no longer."""
+        kept, self.kept = self.kept, []
+        return kept
+
+    def take_pending(self) -> list[bytes]:
+        """Return the frames and records that have not been written, and forget them."""
+        pending, self._pending = self._pending, []
+        return pending
+
+    # -- room -----------------------------------------------------------------------------------
+
+    def admits(self, body: int) -> bool:
+        """Tell whether a put with so large a body finds room, now and in all that may follow."""
+        size = JOB_OVERHEAD + body
+        has_room = self.position + size <= self._put_end and not self.space.full
+        return has_room or self._secure(size)
+
+    def _secure(self, size: int) -> bool:
+        space = self.space
+        try:
+            if self._is_due(size):
+                self.rotate()
+            end = self.position + size + space.chunk
+            space.secure(self.file, end, self.live + size + space.chunk)
+        except OSError as error:
+            if is_full(error):
+                space.full = True
+                return False
+            end = self.position + size  # Whatever this is, the write will tell.
+        space.full = False
+        self._put_end = max(self.position + size, min(end, self._segment_bytes))
+        self._room_end = max(self._room_end, self._put_end)
+        return True
+
+    def _is_due(self, size: int) -> bool:
+        """Tell whether so much more does not fit into this segment, but into a new one."""
+        return self.position + size > self._segment_bytes and self.position > _FRESH
+
+    def _make_way(self, size: int) -> None:
+        """Find room for a record that must be written, whatever it takes."""
+        if self._is_due(size):
+            with suppress(OSError):  # Then this segment grows beyond its size.
+                self.rotate()
+        end = self.position + size
+        if end + self.space.chunk <= self._segment_bytes:
+            end += self.space.chunk
+        with suppress(OSError):  # Then the write will tell.
+            self.space.extend(self.file, end)
+        self._room_end = end
+
+    # -- segments -------------------------------------------------------------------------------
+
+    def rotate(self) -> None:
+        """Go on in a new segment. Raises OSError, and then goes on in this one."""
+        self.write()
+        old, end = self.file, self.position
+        self._start(self.next_number, (self.number, end))
+        if end < old.allocated:
+            with suppress(OSError):  # Otherwise it keeps some space that nobody needs.
+                old.truncate(end)
+        self.retired.append(old)
+        self.on_segment(end)
+
+    def start(self, number: int, previous: Position, closed_size: int) -> None:
+        """Go on in a new segment, whatever became of the old one. Raises OSError.
+
+        ``closed_size`` is how much room the old one takes, 0 if there is none.
+        """
+        self._start(number, previous)
+        self.on_segment(closed_size)
+
+    def _start(self, number: int, previous: Position) -> None:
+        name = segment_name(number)
+        file = self._directory.create(name)
+        try:
+            self.space.extend(file, HEADER_SIZE + self.space.chunk)
+            file.write(pack_header(Header(number, self._log_id, previous)), 0)
+        except OSError:
+            file.close()
+            try:
+                self._directory.remove(name)
+            except OSError:
+                self.next_number = number + 1  # That one is in the way.
+            raise
+        self.file = file
+        self.number = number
+        self.next_number = number + 1
+        self.position = self.written = HEADER_SIZE
+        self._tag = tag_of(self._log_id, number)
+        self._room_end = HEADER_SIZE + self.space.chunk
+        self._put_end = 0

@@ -1,0 +1,225 @@
+"""--check and --salvage: what an operator does with a log that no daemon uses."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support.command import complaint, logging_to, numbers, put, run, segments, take
+
+BODIES = [name * 100 for name in (b"one", b"two", b"red", b"bed", b"end")]
+"""Bodies of jobs 1 to 5, of 300 bytes each."""
+
+TABLE = """\
+       ready     delayed      buried       bytes  tube
+           2           0           0         600  default
+           1           1           1         900  mail
+           3           1           1        1500  (all)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A directory with a log: jobs 1 and 2 in `default`, the other three in `mail`."""
+    path = tmp_path / "wal"
+    with logging_to(path) as (daemon, wire):
+        for body in BODIES[:2]:
+            put(wire, body)
+        assert wire.ask(b"use mail") == b"USING mail"
+        put(wire, BODIES[2])
+        put(wire, BODIES[3], b"0 3600 60")
+        put(wire, BODIES[4])
+        take(wire, b"reserve-job 5")
+        assert wire.ask(b"bury 5 0") == b"BURIED"
+        assert daemon.terminate() == 0
+    return path
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in path.iterdir()}
+
+
+def flip(path: Path, body: bytes) -> int:
+    """Change a byte of the first job with this body; give the offset."""
+    data = bytearray(path.read_bytes())
+    offset = data.index(body) + 50
+    data[offset] ^= 1
+    path.write_bytes(data)
+    return offset
+
+
+def checked(path: Path, code: int) -> str:
+    """What --check prints, with this exit code and nothing on stderr."""
+    done = run("--check", str(path))
+    assert (done.returncode, done.stderr) == (code, "")
+    return done.stdout
+
+
+# -- check ----------------------------------------------------------------------------------------
+
+
+def test_check_of_a_good_log(path: Path) -> None:
+    """Exit code 0, jobs and bytes for each tube and state, and the log is not touched."""
+    before = files(path)
+    table, _, last = checked(path, 0).rpartition("intact: ")
+    assert table == TABLE
+    assert re.fullmatch(r"5 jobs, \d+ records, \d+ bytes in 1 segments\n", last)
+    assert {**files(path), "lock": b""} == {**before, "lock": b""}
+
+
+def test_check_of_a_copy(path: Path, tmp_path: Path) -> None:
+    """Only the segments are needed; a log on a disk that cannot be written can be checked."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for each in segments(path):
+        shutil.copy(each, copy)
+    before = files(copy)
+    assert checked(copy, 0) == checked(path, 0)
+    assert files(copy) == before
+
+
+def test_check_tells_paused_tubes(path: Path) -> None:
+    with logging_to(path) as (_, wire):
+        assert wire.ask(b"pause-tube default 1000") == b"PAUSED"
+    assert "         600  default (paused)\n" in checked(path, 0)
+
+
+def test_check_of_a_killed_daemons_log(path: Path) -> None:
+    """What it was given last is there, and there is nothing to say about it."""
+    with logging_to(path) as (daemon, wire):
+        put(wire, b"last")
+        daemon.kill()
+    told = checked(path, 0)
+    assert "intact: 6 jobs" in told
+    assert "note:" not in told
+
+
+def test_check_of_a_torn_log(path: Path) -> None:
+    """What a power cut leaves is good, up to where it is torn; it says where, and exits with 0."""
+    with logging_to(path, "-F") as (daemon, wire):
+        put(wire, b"torn" * 100)
+        daemon.kill()
+    last = segments(path)[-1]
+    last.write_bytes(last.read_bytes()[:200])
+    told = checked(path, 0)
+    assert TABLE in told
+    assert re.search(rf"^note: {last} offset \d+: the log was torn here", told, re.MULTILINE)
+    assert "intact: 5 jobs" in told
+
+
+def test_check_of_a_damaged_log(path: Path) -> None:
+    """Exit code 1, and one line with file, place and command to go on with."""
+    (segment,) = segments(path)
+    offset = flip(segment, BODIES[1])
+    told = checked(path, 1)
+    assert told.count("\n") == 1
+    found = re.match(rf"damaged: {segment} offset (\d+): damaged", told)
+    assert found is not None
+    assert offset - 200 < int(found[1]) < offset
+    assert f"stalkd --salvage {path} --into NEW" in told
+
+
+def test_a_log_in_use_is_left_alone(path: Path, tmp_path: Path) -> None:
+    """Neither checked nor salvaged: one line with the pid of the daemon."""
+    new = tmp_path / "new"
+    with logging_to(path) as (daemon, _):
+        in_use = f"in use by process {daemon.pid}"
+        assert in_use in complaint("--check", str(path), code=1)
+        assert in_use in complaint("--salvage", str(path), "--into", str(new), code=1)
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+def test_there_must_be_a_directory(tmp_path: Path, name: str) -> None:
+    """And none is made."""
+    (tmp_path / "file").touch()
+    where, new = str(tmp_path / name), str(tmp_path / "new")
+    assert f"{where} is no directory" in complaint("--check", where, code=1)
+    assert f"{where} is no directory" in complaint("--salvage", where, "--into", new, code=1)
+    assert {each.name for each in tmp_path.iterdir()} == {"file"}
+
+
+# -- salvage --------------------------------------------------------------------------------------
+
+
+def salvaged(path: Path, new: Path, code: int) -> str:
+    """What --salvage prints, with this exit code and nothing on stderr; the old log is the same."""
+    before = files(path)
+    done = run("--salvage", str(path), "--into", str(new))
+    assert (done.returncode, done.stderr) == (code, "")
+    assert {**files(path), "lock": b""} == {**before, "lock": b""}
+    return done.stdout
+
+
+def test_salvage_of_a_damaged_log(path: Path, tmp_path: Path) -> None:
+    """All but what was damaged is in the new log, which a daemon starts on; what is lost is said.
+
+    New jobs do not get the id of the lost one.
+    """
+    new = tmp_path / "new"
+    (segment,) = segments(path)
+    flip(segment, BODIES[1])
+    told = salvaged(path, new, 1)
+    found = re.search(rf"^lost: {segment.name}: damaged from (\d+) to (\d+)", told, re.MULTILINE)
+    assert found is not None
+    assert 300 < int(found[2]) - int(found[1]) < 500
+    assert "note: jobs whose end was written in a lost part are there again" in told
+    assert re.search(r"^copied: 4 jobs from \d+ records to ", told, re.MULTILINE)
+    assert "intact: 4 jobs" in checked(new, 0)
+    with logging_to(new) as (_, wire):
+        assert take(wire, b"peek 1") == (1, BODIES[0])
+        assert wire.ask(b"peek 2") == b"NOT_FOUND"
+        states = [numbers(wire, b"stats-job %d" % number)["state"] for number in (1, 3, 4, 5)]
+        assert states == ["ready", "ready", "delayed", "buried"]
+        assert put(wire) == 6
+
+
+def test_salvage_of_a_good_log(path: Path, tmp_path: Path) -> None:
+    """Is a copy, and exits with 0."""
+    new = tmp_path / "a" / "new"
+    told = salvaged(path, new, 0)
+    assert told.startswith(TABLE)
+    assert "lost:" not in told
+    assert checked(new, 0).startswith(TABLE)
+    with logging_to(new) as (_, wire):
+        assert [take(wire, b"peek %d" % number)[1] for number in range(1, 6)] == BODIES
+        assert put(wire) == 6
+
+
+def test_salvage_may_bring_back_deleted_jobs(path: Path, tmp_path: Path) -> None:
+    """If their end stood in the damaged part. Better twice than never, and it is said."""
+    with logging_to(path) as (daemon, wire):
+        assert wire.ask(b"delete 1") == b"DELETED"
+        assert daemon.terminate() == 0
+    last = segments(path)[-1]
+    data = bytearray(last.read_bytes())
+    data[data.index(bytes([5, 1]) + bytes(7))] ^= 0xFF  # the kind in the record DELETE 1
+    last.write_bytes(data)
+    assert checked(path, 1).startswith("damaged: ")
+    told = salvaged(path, tmp_path / "new", 1)
+    assert "are there again" in told
+    assert "copied: 5 jobs" in told
+
+
+def test_salvage_wants_a_new_directory(path: Path, tmp_path: Path) -> None:
+    """Nothing is mixed with what is there already."""
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "notes").touch()
+    for target in (full, path):
+        line = complaint("--salvage", str(path), "--into", str(target), code=1)
+        assert f"{target} is not empty" in line
+    assert [each.name for each in full.iterdir()] == ["notes"]
+
+
+def test_salvage_where_nothing_is_left(path: Path, tmp_path: Path) -> None:
+    """Is told, and nothing is made."""
+    (segment,) = segments(path)
+    segment.write_bytes(bytes(1_000))
+    new = tmp_path / "new"
+    line = complaint("--salvage", str(path), "--into", str(new), code=1)
+    assert "no segment with a readable header" in line
+    assert not new.exists()
