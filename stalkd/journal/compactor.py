@@ -69,7 +69,8 @@ class Compactor:
     def pressure(self) -> float:
         """Return 0 or less if there is no need to copy, 1 or more when the limit is reached."""
         live, size = self._writer.live, self.segment_bytes
-        limit = 2 * live + 2 * size - self._writer.space.wanted(live)
+        space = self._writer.space
+        limit = 2 * live + 2 * size - max(space.reserved, space.wanted(live))
         band = max(size, live) / 2
         used = self.used()
         pressure = (used - limit + band) / band

@@ -164,7 +164,7 @@ class Log:
                 self.space.refill(self.writer.live)
             try:
                 self.is_compacting = self.compactor.work(written)
-                self.space.give_back(self.writer.live)
+                self.space.give_back(self.writer.live + 2 * self.space.chunk)  # Puts are let in.
             except OSError:
                 self.is_compacting = False  # No new segment can be made now; the next write tells.
 

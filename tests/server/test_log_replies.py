@@ -178,7 +178,7 @@ async def test_one_sync_covers_all_that_came_during_the_one_before(
         disk.end_one()
         await wires[0].expect(b"INSERTED 1\r\n")
         await expect_nothing(*wires)
-        assert len(disk.began) == 2
+        await disk.busy(2)
         disk.end_one()
         numbers = [int((await wire.read_line()).split()[1]) for wire in wires[1:]]
         assert sorted(numbers) == list(range(2, count + 1))

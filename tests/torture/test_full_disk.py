@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,18 +25,24 @@ each_way = pytest.mark.parametrize("options", OPTIONS, ids=lambda some: " ".join
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own, which is small."""
+def disk() -> Iterator[Path]:
+    """A disk of its own, which is small.
+
+    Not in ``tmp_path``: should the test run be killed, pytest could not remove that any more.
+    """
     if os.geteuid() != 0:
         pytest.skip(f"only root can mount a file system of {SIZE}")
-    path = tmp_path / "disk"
-    path.mkdir()
+    path = Path(tempfile.mkdtemp(prefix="stalkd-disk-"))
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount a file system of {SIZE} here: {done.stderr.strip()}")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
+    try:
+        if done.returncode:
+            pytest.skip(f"cannot mount a file system of {SIZE} here: {done.stderr.strip()}")
+        yield path
+    finally:
+        if not done.returncode:
+            subprocess.run(["umount", str(path)], check=True)
+        path.rmdir()
 
 
 @contextmanager
@@ -232,7 +239,7 @@ def test_another_program_fills_the_disk_and_makes_room_again(
             other = take_all(disk)
             assert free(disk) == 0
             jobs |= fill(wire, rng)
-            shuffle(wire, jobs, rng, 500)
+            shuffle(wire, jobs, rng, 200)
             delete(wire, jobs, shuffled(jobs, rng)[:20])
             assert not lines_about(daemon, "log_stalled")
             other.unlink()
