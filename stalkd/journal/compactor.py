@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stalkd.broker.check import BrokenInvariantError
-from stalkd.journal.limits import COPY_STEP, IDS_STEP, MANY_SEGMENTS
+from stalkd.journal.frames import FRAME_SIZE, HEADER_SIZE
+from stalkd.journal.limits import COPY_STEP, IDS_STEP, MANY_SEGMENTS, SPARE_CHUNKS
+from stalkd.journal.records import CHECKPOINT_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +29,8 @@ LEAST_COPY: Final = 4 * 1024
 """Bytes worth starting for."""
 
 
-CRAMPED_CHUNKS: Final = 4
-"""Chunks of room on a full disk, besides what cleaning needs, below which cleaning goes first."""
+SEGMENT_OVERHEAD: Final = HEADER_SIZE + 2 * (FRAME_SIZE + CHECKPOINT_SIZE)
+"""Bytes that a segment takes besides the records of jobs: cleaning does not make these fewer."""
 
 
 class Compactor:
@@ -90,11 +92,15 @@ class Compactor:
         if not self._writer.space.full or not self._has_garbage():
             return False
         spare = self._spare_room()
-        return spare < CRAMPED_CHUNKS * self._writer.space.chunk and (spare > 0 or removing)
+        return spare < SPARE_CHUNKS * self._writer.space.chunk and (spare > 0 or removing)
 
     def _has_garbage(self) -> bool:
-        """Tell whether there is enough to be worth cleaning."""
-        return self.used() - self._writer.live > 2 * self._writer.space.chunk
+        """Tell whether there is enough to be worth cleaning.
+
+        Once every segment has been cleaned there is not: then nobody need wait any longer.
+        """
+        needed = self._writer.live + len(self._segments) * SEGMENT_OVERHEAD
+        return self.closed_bytes + self._writer.position - needed > self._writer.space.chunk
 
     def _spare_room(self) -> int:
         """Return how many bytes can be written and still leave room to clean the oldest."""

@@ -24,6 +24,10 @@ RESERVE_SHARE: Final = 10
 """Besides, this part of the living bytes is reserved (a tenth): to delete all jobs of 150 bytes
 takes a seventh, and space comes back only when the compactor has been all the way round."""
 
+SPARE_CHUNKS: Final = 2
+"""Chunks that are reserved besides: what the commands of one round may write. When less is spare on
+a full disk, cleaning goes first."""
+
 COPY_STEP: Final = 128 * 1024
 """Bytes that compaction copies at most before clients have their turn: about 2 ms."""
 

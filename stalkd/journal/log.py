@@ -122,7 +122,9 @@ class Log:
         if self.failed is not None:
             return False
         was_full = self.space.full
-        admitted = self.writer.admits(body)
+        if not was_full and self.writer.has_room(body):
+            return True
+        admitted = self.writer.secure(body)
         if self.space.full != was_full:
             name, hint = FULL if self.space.full else ROOM
             self._tell(name, directory=self._directory.path, hint=hint)

@@ -37,6 +37,8 @@ _MOST: Final = (1 << 32) - 1
 
 _CHECKPOINT = Struct("<BQQQQq")
 _JOB = Struct("<BQIIIqBqIIIIIB")
+_FRESH_JOB = Struct("<BQIIIq29xB")
+"""_JOB for a job that is ready and has no past: zeros between ``created`` and the name's length."""
 _CHANGE = Struct("<BQIIBqIIIII")
 _RESERVE = Struct("<BQI")
 _DELETE = Struct("<BQ")
@@ -131,6 +133,10 @@ def pack_job(job: Job, wall: int) -> bytes:
     """Return the whole record of a job."""
     past = job.past
     name = job.tube.name.encode("ascii")
+    if job.state is READY and past is None and not job.reserves:
+        created = job.created + wall
+        fixed = _FRESH_JOB.pack(JOB, job.id, job.pri, job.delay, job.ttr, created, len(name))
+        return fixed + name + job.body
     return (
         _JOB.pack(
             JOB,

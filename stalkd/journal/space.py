@@ -10,7 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from stalkd.journal.files import is_full
-from stalkd.journal.limits import CHUNKS_PER_SEGMENT, MOST_CHUNK, RESERVE_PER_LIVE, RESERVE_SHARE
+from stalkd.journal.limits import (
+    CHUNKS_PER_SEGMENT,
+    MOST_CHUNK,
+    RESERVE_PER_LIVE,
+    RESERVE_SHARE,
+    SPARE_CHUNKS,
+)
 from stalkd.journal.segment import RESERVE_NAME
 
 if TYPE_CHECKING:
@@ -39,7 +45,7 @@ class Space:
         """Return how many bytes to hold back for so many live ones, in whole chunks."""
         copies = min(live, self._segment_bytes) * RESERVE_PER_LIVE
         size = int(copies) + live // RESERVE_SHARE
-        return (size // self.chunk + 1) * self.chunk
+        return (size // self.chunk + 1 + SPARE_CHUNKS) * self.chunk
 
     def secure(self, file: File, size: int, live: int) -> None:
         """Have space for a file of that size, and the reserve for so much live data as well.
@@ -52,7 +58,9 @@ class Space:
     def give_back(self, live: int) -> None:
         """Let go of what need not be held back any more."""
         wanted = self.wanted(live)
-        if wanted < self._reserve.allocated:
+        # To cut a file can take long while the disk is busy.
+        slack = 0 if self.full else self._segment_bytes // CHUNKS_PER_SEGMENT
+        if wanted + slack < self._reserve.allocated:
             self._reserve.truncate(wanted)
 
     def refill(self, live: int) -> None:

@@ -116,13 +116,13 @@ class Writer:
 
     # -- room -----------------------------------------------------------------------------------
 
-    def admits(self, body: int) -> bool:
-        """Tell whether a put with so large a body finds room, now and in all that may follow."""
-        size = JOB_OVERHEAD + body
-        has_room = self.position + size <= self._put_end and not self.space.full
-        return has_room or self._secure(size)
+    def has_room(self, body: int) -> bool:
+        """Tell whether ``secure`` has had room before for a put with so large a body."""
+        return self.position + JOB_OVERHEAD + body <= self._put_end
 
-    def _secure(self, size: int) -> bool:
+    def secure(self, body: int) -> bool:
+        """Have room for a put with so large a body, and for all that may follow, if possible."""
+        size = JOB_OVERHEAD + body
         space = self.space
         try:
             if self._is_due(size):

@@ -37,6 +37,9 @@ class Keeper:
         """Take in what the disk has done; tell whether what waits for a sync may go now."""
         return False
 
+    def compact(self) -> None:
+        """Make the log smaller, a little, if it is time to."""
+
     def write(self, _now: int) -> None:
         """Write what the commands of this round have recorded."""
 
@@ -100,9 +103,12 @@ class LogKeeper(Keeper):
         task, error, duration = result
         return self._log.end_sync(task, error, duration, now)
 
-    def write(self, now: int) -> None:
-        """Copy a little of what is old, and write all that is new."""
+    def compact(self) -> None:
+        """Copy a little of what is old."""
         self._log.compact()
+
+    def write(self, now: int) -> None:
+        """Write all that is new."""
         self._log.write(now, time.time_ns() - now)
 
     def clears(self, now: int) -> bool:

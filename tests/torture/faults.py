@@ -23,13 +23,14 @@ FAULTS = (
 )
 """What a disk may do now and then, and a daemon should live with."""
 
-RARE = "pwrite64:error=EIO"
-"""Must not happen again before what the first one left is synced: then the log is lost."""
+RARE = {"pwrite64:error=EIO": (400, 800), "fdatasync:error=EIO": (200, 400)}
+"""Must not happen again before what the first one left is synced: then the log is lost. With small
+segments that alone can take dozens of calls."""
 
 
 def now_and_then(fault: str, rng: Random) -> str:
     """A fault that happens not while a daemon starts, but often after that."""
-    often = rng.randint(400, 800) if fault == RARE else rng.randint(20, 60)
+    often = rng.randint(*RARE.get(fault, (20, 60)))
     return f"{fault}:when={rng.randint(6, 40)}+{often}"
 
 
