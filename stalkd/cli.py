@@ -14,6 +14,7 @@ from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from stalkd import __version__
 from stalkd.config import (
@@ -23,6 +24,8 @@ from stalkd.config import (
     DEFAULT_SEGMENT_BYTES,
     DEFAULT_SYNC_MS,
     LARGEST_MAX_JOB_SIZE,
+    LARGEST_SEGMENT_BYTES,
+    LARGEST_SYNC_MS,
     Config,
 )
 from stalkd.server.faults import LogError, LogLostError
@@ -53,13 +56,24 @@ EXIT_BUG: Final = 70
 """The daemon found itself in a wrong state (EX_SOFTWARE of sysexits.h)."""
 
 MOST_DIGITS: Final = 40
-"""Digits of a size: beyond any memory."""
+"""Digits of a number: beyond any memory, and any time."""
+
+BYTES: Final = "plain number of bytes, as 1048576"
+MILLISECONDS: Final = "whole number of milliseconds, as 50"
 
 MAX_PORT: Final = 65_535
 """TCP's largest port."""
 
 HELD_BACK: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 """Signals that arrive during start-up wait until there is somebody to handle them in order."""
+
+IDLE_ALONE: Final = {
+    "sync_ms": "-f",
+    "no_sync": "-F",
+    "segment_bytes": "-s",
+    "exit_on_log_error": "--exit-on-log-error",
+}
+"""Options about the log. Whoever gives one and forgets -b must hear that nothing is kept."""
 
 OPEN_UP: Final = "other machines cannot connect; -l 0.0.0.0 -l :: lets them"
 
@@ -82,23 +96,25 @@ class Port(click.ParamType[int]):
         return number
 
 
-class Size(click.ParamType[int]):
-    """A plain decimal number of bytes."""
+class Number(click.ParamType[int]):
+    """A plain decimal number of something."""
 
-    name = "bytes"
+    name = "number"
 
-    def __init__(self, least: int) -> None:
-        """Refuse numbers below ``least``."""
-        self._least = least
+    def __init__(self, kind: str, least: int, most: int | None = None) -> None:
+        """Refuse numbers below ``least`` and above ``most``; ``kind`` has an example."""
+        self._kind, self._least, self._most = kind, least, most
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:  # noqa: ANN401 - click's signature
         """Return the number."""
         if isinstance(value, int):
             return value
         if not value.isascii() or not value.isdigit() or len(value) > MOST_DIGITS:
-            self.fail(f"{value!r} is not a plain number of bytes, as 1048576 is", param, ctx)
+            self.fail(f"{value!r} is not a {self._kind} is", param, ctx)
         if int(value) < self._least:
             self.fail(f"{value} is less than {self._least}", param, ctx)
+        if self._most is not None and int(value) > self._most:
+            self.fail(f"{value} is over {self._most}", param, ctx)
         return int(value)
 
 
@@ -131,7 +147,7 @@ def _service(name: str) -> int:
 @click.option(
     "-z",
     "--max-job-size",
-    type=Size(0),
+    type=Number(BYTES, 0),
     metavar="BYTES",
     default=DEFAULT_MAX_JOB_SIZE,
     show_default=True,
@@ -139,7 +155,7 @@ def _service(name: str) -> int:
 )
 @click.option(
     "--max-memory",
-    type=Size(1),
+    type=Number(BYTES, 1),
     metavar="BYTES",
     help="Refuse puts while the jobs take more than this. [default: no limit]",
 )
@@ -155,7 +171,7 @@ def _service(name: str) -> int:
 @click.option(
     "-f",
     "--sync-ms",
-    type=click.IntRange(min=0),
+    type=Number(MILLISECONDS, 0, LARGEST_SYNC_MS),
     metavar="MS",
     default=DEFAULT_SYNC_MS,
     show_default=True,
@@ -165,7 +181,7 @@ def _service(name: str) -> int:
 @click.option(
     "-s",
     "--segment-bytes",
-    type=Size(1),
+    type=Number(BYTES, 1, LARGEST_SEGMENT_BYTES),
     metavar="BYTES",
     default=DEFAULT_SEGMENT_BYTES,
     show_default=True,
@@ -195,10 +211,22 @@ def stalkd(**options: Any) -> None:  # noqa: ANN401 - the options above
     if options["check"] is not None or options["salvage"] is not None:
         sys.exit(_offline(options))
     log = open_log(sys.stderr, options["verbose"])
-    for flag in ("compact", "no_compact"):
-        if options[flag]:
-            log.warning(event("option_ignored", option="-c" if flag == "compact" else "-n"))
+    _tell_ignored(options, log)
     _start(_config(options, log), log)
+
+
+def _tell_ignored(options: dict[str, Any], log: logging.Logger) -> None:
+    """Warn of options that do nothing here."""
+    for name, option in (("compact", "-c"), ("no_compact", "-n")):
+        if options[name]:
+            log.warning(event("option_ignored", option=option))
+    if options["wal_dir"] is not None:
+        return
+    source = click.get_current_context().get_parameter_source
+    for name, option in IDLE_ALONE.items():
+        if source(name) == ParameterSource.COMMANDLINE:
+            reason = f"{option} has no effect without -b"
+            log.warning(event("option_ignored", option=option, reason=reason))
 
 
 def _config(options: dict[str, Any], log: logging.Logger) -> Config:
@@ -321,7 +349,7 @@ def main() -> NoReturn:
         _complain(str(error))
         code = EXIT_CANNOT_START
     except OSError as error:  # Nobody takes what we print.
-        _complain(error.strerror or "cannot print")
+        _complain(f"cannot print: {error.strerror or 'nobody reads it'}")
         code = EXIT_CANNOT_START
     except click.Abort:
         code = EXIT_CANNOT_START

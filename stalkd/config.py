@@ -14,8 +14,15 @@ DEFAULT_LISTEN: Final = ("127.0.0.1",)
 DEFAULT_SYNC_MS: Final = 50
 """Longest time between two syncs of the log (-f), in milliseconds."""
 
+LARGEST_SYNC_MS: Final = 2**31 - 1
+"""Largest value of -f, 25 days: whoever wants more means -F."""
+
 DEFAULT_SEGMENT_BYTES: Final = 10 * 1024 * 1024
 """Size of one file of the log (-s): beanstalkd's 10 MiB."""
+
+LARGEST_SEGMENT_BYTES: Final = 1 << 30
+"""Largest value of -s: what the largest body makes of a file anyway (1 GiB). A start reads each
+file as a whole."""
 
 DEFAULT_MAX_JOB_SIZE: Final = 65_535
 """Bytes of a body unless -z says otherwise: beanstalkd's default."""

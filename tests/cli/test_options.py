@@ -55,21 +55,21 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "--max-memory=99999999999999": {"max_memory": 99_999_999_999_999},
     "--max-connections 1": {"max_connections": 1},
     "--max-connections=10": {"max_connections": 10},
-    "-f 0": {"sync_ms": 0},
-    "-f0": {"sync_ms": 0},
-    "--sync-ms 1000": {"sync_ms": 1_000},
-    "-F": {"sync_ms": None},
-    "--no-sync": {"sync_ms": None},
-    "-F -f 10": {"sync_ms": None},
-    "-s 1": {"segment_bytes": 1},
-    "-s4096": {"segment_bytes": 4_096},
-    "--segment-bytes=4096": {"segment_bytes": 4_096},
+    "-f 0 -b w": {"sync_ms": 0, "wal_dir": "w"},
+    "-f0 -b w": {"sync_ms": 0, "wal_dir": "w"},
+    "--sync-ms 1000 -b w": {"sync_ms": 1_000, "wal_dir": "w"},
+    "-F -b w": {"sync_ms": None, "wal_dir": "w"},
+    "--no-sync -b w": {"sync_ms": None, "wal_dir": "w"},
+    "-F -f 10 -b w": {"sync_ms": None, "wal_dir": "w"},
+    "-s 1 -b w": {"segment_bytes": 1, "wal_dir": "w"},
+    "-s4096 -b w": {"segment_bytes": 4_096, "wal_dir": "w"},
+    "--segment-bytes=4096 -b w": {"segment_bytes": 4_096, "wal_dir": "w"},
     "-b /a/b": {"wal_dir": "/a/b"},
     "-b/a/b": {"wal_dir": "/a/b"},
     "-Vb/a/b": {"verbosity": 1, "wal_dir": "/a/b"},
     "--wal-dir a": {"wal_dir": "a"},
     "--wal-dir=/a/b": {"wal_dir": "/a/b"},
-    "--exit-on-log-error": {"exit_on_log_error": True},
+    "--exit-on-log-error -b w": {"exit_on_log_error": True, "wal_dir": "w"},
     "-V": {"verbosity": 1},
     "-VV": {"verbosity": 2},
     "-V -V": {"verbosity": 2},
@@ -77,10 +77,11 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "--verbose --verbose": {"verbosity": 2},
     "-VVp0": {"verbosity": 2, "port": 0},
     "-VVp 0": {"verbosity": 2, "port": 0},
-    "-FVp0": {"verbosity": 1, "port": 0, "sync_ms": None},
-    "-VFVu bob": {"verbosity": 2, "user": "bob", "sync_ms": None},
+    "-FVp0 -b w": {"verbosity": 1, "port": 0, "sync_ms": None, "wal_dir": "w"},
+    "-VFVu bob -b w": {"verbosity": 2, "user": "bob", "sync_ms": None, "wal_dir": "w"},
     "-Vl127.0.0.2": {"verbosity": 1, "listen": ("127.0.0.2",)},
-    "-l ::1 -p 1 -u x -z 2 -f 3 -s 4 -V --max-memory 5 --max-connections 6": {
+    "-l ::1 -p 1 -u x -z 2 -f 3 -s 4 -V --max-memory 5 --max-connections 6 -b w": {
+        "wal_dir": "w",
         "listen": ("::1",),
         "port": 1,
         "user": "x",
@@ -138,8 +139,11 @@ REFUSED = {
     "-z|": "-z",
     "-f|-1": "-f",
     "-f|x": "-f",
-    "-f|0.5": "-f",
+    "-f|0.5": "'0.5' is not a whole number of milliseconds, as 50 is",
+    "-f|99999999999": "99999999999 is over 2147483647",
     "-s|0": "-s",
+    "-s|1073741825": "1073741825 is over 1073741824",
+    "-s|99999999999999999999": "is over 1073741824",
     "-s|-5": "-s",
     "-s|10M": "-s",
     "--max-memory|0": "--max-memory",
@@ -196,6 +200,17 @@ def test_ignored_with_a_warning(command: Command, line: str, ignored: list[str])
     assert [each.split(" ", 1)[1] for each in lines] == [
         f"WARNING option_ignored option={option}" for option in ignored
     ]
+
+
+@pytest.mark.parametrize("option", ["-f0", "-f50", "-F", "-s32768", "--exit-on-log-error"])
+def test_options_of_a_log_that_is_not_kept(command: Command, option: str) -> None:
+    """Who believes in -f 0 and forgets -b hears that nothing is kept."""
+    outcome = command(option)
+    assert outcome.code == 0
+    name = option.rstrip("0123456789")
+    words = f'WARNING option_ignored option={name} reason="{name} has no effect without -b"'
+    (line,) = outcome.err.splitlines()
+    assert line.endswith(words)
 
 
 @pytest.mark.parametrize("size", [LARGEST_MAX_JOB_SIZE + 1, 4_294_967_295, 10**30])
