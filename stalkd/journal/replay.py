@@ -26,13 +26,14 @@ from stalkd.journal.frames import (
 from stalkd.journal.memory import BATCH, Memory
 from stalkd.journal.records import CHECKPOINT, CHECKPOINT_SIZE, Checkpoint, MalformedError, unpack
 from stalkd.journal.segment import Segment, segment_name
-from stalkd.journal.survey import Link, Survey, survey
+from stalkd.journal.survey import Link, Source, Survey, survey
 
 if TYPE_CHECKING:
     from stalkd.broker.broker import Broker
     from stalkd.journal.files import Directory
 
 DAMAGED: Final = ": damaged"
+"""What is said of a place that is not as it was written; a torn end is no damage."""
 
 LOG_ID_BYTES: Final = 8
 
@@ -130,7 +131,7 @@ class Replay:
     def _why_not(self, before: int, *, is_intact: bool) -> str:
         """Say why a chain is not the log: something is wrong with it, or before it."""
         if is_intact:
-            return f"{self._path(before)} is missing or damaged"
+            return f"{self._path(before)} is missing or unreadable"
         number, offset = self.recovered.end
         return f"{self._path(number)} offset {offset}{DAMAGED}"
 
@@ -195,27 +196,26 @@ class Replay:
                     synced = max(synced, (record.synced_segment, record.synced_offset))
                 else:
                     intact += 1
-        place = self._name(found, problem)
+        end = problem or f"{self._path(where[0] or 1)} offset {where[1]}{DAMAGED}"
+        begun = [found.sources[number] for number in self.recovered.unused]
+        unreadable = [source for source in begun if source.header is None][:1]
         if synced > where:
             raise DamagedError(
-                f"{place}, though it was certainly written; {intact} intact records follow;"
-                f" restore the directory from a backup, or copy what is intact with:"
-                f" stalkd --salvage {self._directory.path} --into NEW"
+                f"{self._faults(end, unreadable)}, though it was certainly written;"
+                f" {intact} intact records follow; restore the directory from a backup, or copy"
+                f" what is intact with: stalkd --salvage {self._directory.path} --into NEW"
             )
-        lost = f"; {intact} intact records behind it were never synced and do not count"
-        self.recovered.notes.append(
-            f"{place.removesuffix(DAMAGED)}: the log was torn here and ends before"
-            f"{lost if intact else ''}"
-        )
+        note = f"{end.removesuffix(DAMAGED)}: the log was torn here and ends before"
+        for source in unreadable:
+            note += f"; {self._path(source.number)} offset {source.problem_at}: torn, too"
+        if intact:
+            note += f"; {intact} intact records behind it were never synced and do not count"
+        self.recovered.notes.append(note)
 
-    def _name(self, found: Survey, problem: str) -> str:
-        """Say where the log ends, and what is wrong with what should follow."""
-        number, offset = self.recovered.end
-        faults = [problem or f"{self._path(number or 1)} offset {offset}{DAMAGED}"]
-        unused = (found.sources[each] for each in self.recovered.unused)
-        faults += [
+    def _faults(self, end: str, unreadable: list[Source]) -> str:
+        """Say where a damaged log ends, and what is wrong with what should follow."""
+        more = (
             f"{self._path(each.number)} offset {each.problem_at}: {each.problem}"
-            for each in unused
-            if each.header is None
-        ][:1]
-        return "; ".join(faults)
+            for each in unreadable
+        )
+        return "; ".join([end, *more])

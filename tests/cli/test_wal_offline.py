@@ -110,6 +110,17 @@ def test_check_of_a_torn_log(path: Path) -> None:
     assert "intact: 5 jobs" in told
 
 
+def test_a_segment_only_begun_behind_the_end_is_not_called_damaged(path: Path) -> None:
+    """A kill leaves one now and then, and nothing is lost by it."""
+    (segment,) = segments(path)
+    begun = path / "wal.0000000002"
+    begun.write_bytes(segment.read_bytes()[:8] + bytes(200))
+    told = checked(path, 0)
+    assert f"{segment} offset {segment.stat().st_size}: the log was torn here" in told
+    assert f"; {begun} offset 0: torn, too\n" in told
+    assert "damaged" not in told
+
+
 def test_check_of_a_damaged_log(path: Path) -> None:
     """Exit code 1, and one line with file, place and command to go on with."""
     (segment,) = segments(path)
