@@ -52,14 +52,18 @@ class Salvage:
         numbers = sorted(filter(None, map(segment_number, self._directory.names())))
         headers = dict(self._headers(numbers))
         if not headers:
-            raise JournalError(f"{self._directory.path} holds no segment with a readable header")
+            why = f": {self.lost[0]}" if self.lost else ""
+            raise JournalError(
+                f"{self._directory.path} holds no segment with a readable header{why}"
+            )
         newest_first = sorted(headers, reverse=True)
         log_id = Counter(headers[each].log_id for each in newest_first).most_common(1)[0][0]
-        own = {n: h for n, h in headers.items() if h.log_id == log_id and h.number == n}
+        foreign = {n: why for n, h in headers.items() if (why := _not_here(n, h, log_id))}
+        own = {n: h for n, h in headers.items() if n not in foreign}
         limits = _limits(own)
         for number in numbers:
-            if number in headers and headers[number].log_id != log_id:
-                self._lose(number, "belongs to another log")
+            if number in foreign:
+                self._lose(number, foreign[number])
             elif limits.get(number) != 0:
                 self._read_segment(number, log_id, limits.get(number))
         for number in range(max(self._memory.first, 1), max(own, default=0)):
@@ -70,11 +74,15 @@ class Salvage:
 
     def _headers(self, numbers: list[int]) -> Iterator[tuple[int, Header]]:
         for number in numbers:
-            data = self._directory.read_start(segment_name(number), HEADER_SIZE)
             try:
+                data = self._directory.read_start(segment_name(number), HEADER_SIZE)
                 yield number, unpack_header(data)
             except HeaderError as error:
                 self._lose(number, str(error))
+            except PermissionError:
+                raise  # It is not lost: somebody else can read it.
+            except OSError as error:
+                self._lose(number, f"its header cannot be read: {error.strerror}")
 
     def _lose(self, number: int, what: str) -> None:
         self.lost.append(f"{segment_name(number)}: {what}")
@@ -82,6 +90,8 @@ class Salvage:
     def _read_segment(self, number: int, log_id: int, limit: int | None) -> None:
         try:
             data = self._directory.read(segment_name(number))
+        except PermissionError:
+            raise
         except OSError as error:
             self._lose(number, f"cannot be read: {error.strerror}")
             return
@@ -122,6 +132,18 @@ class Salvage:
             if not count % WRITE_EVERY:
                 log.write(self._now, self._wall)
         log.close(self._now)
+
+
+def _not_here(number: int, header: Header, log_id: int) -> str:
+    """Say why a segment does not belong where it is; nothing if it does."""
+    if header.log_id != log_id:
+        return "belongs to another log"
+    if header.number != number:
+        return (
+            f"is segment {header.number} under a wrong name; rename it back to"
+            f" {segment_name(header.number)}, and salvage again"
+        )
+    return ""
 
 
 def _limits(headers: dict[int, Header]) -> dict[int, int]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stalkd.journal.errors import JournalError
+from stalkd.journal.errors import DamagedError, JournalError
 from stalkd.journal.files import make_directory
 from stalkd.journal.lock import Lock
 from stalkd.server.faults import LogError
@@ -15,14 +15,28 @@ from stalkd.server.faults import LogError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+GIVE_RIGHT: Final = "give this user the right to it, or use another directory"
+
 ADVICE: Final = {
-    errno.EACCES: "give this user the right to it, or use another directory",
+    errno.EACCES: GIVE_RIGHT,
+    errno.EPERM: GIVE_RIGHT,
     errno.ENOSPC: "the disk is full; make some room",
     errno.EDQUOT: "the disk quota is used up; make some room",
     errno.EROFS: "the file system is read-only; use another directory",
-    errno.ENOTDIR: "a part of the path is no directory; see -b",
-    errno.EIO: "the disk fails; copy the directory to another one, and start there",
+    errno.ENOTDIR: "a part of the path is no directory; give the path of one",
+    errno.ENOENT: "no directory can be made there; give another path",
+    errno.EISDIR: "a directory has the name of a file of the log; move it away",
+    errno.EBUSY: "something else is mounted there; give a directory below it",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ELOOP: "its symbolic links lead in a circle; mend them, or give another path",
+    errno.EIO: "the disk fails; copy what it still gives to another one with --salvage",
 }
+
+OTHERWISE: Final = "mend that, or use another directory"
+
+
+class DamagedLogError(LogError):
+    """What was certainly written is not in the log any more."""
 
 
 @contextmanager
@@ -30,10 +44,12 @@ def explained(path: str) -> Iterator[None]:
     """Turn what goes wrong with a log into a LogError."""
     try:
         yield
+    except DamagedError as error:
+        raise DamagedLogError(str(error)) from error
     except JournalError as error:
         raise LogError(str(error)) from error
     except OSError as error:
-        advice = ADVICE.get(error.errno or 0, "see -b")
+        advice = ADVICE.get(error.errno or 0, OTHERWISE)
         place = error.filename if error.filename not in {None, path} else ""
         where = f"{path} ({place})" if place else path
         raise LogError(f"cannot use the log in {where}: {error.strerror}: {advice}") from error

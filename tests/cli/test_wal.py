@@ -96,6 +96,16 @@ def test_another_user_makes_it(tmp_path: Path) -> None:
             directory.rmdir()
 
 
+def test_a_path_that_cannot_be_used(path: Path) -> None:
+    """The line says what to do, and does not only point at an option."""
+    (path / "reserve").mkdir(parents=True)
+    done = run(*FREE, "-b", str(path))
+    assert done.returncode == 1
+    assert done.stderr.endswith("has the name of a file of the log; move it away\n")
+    (path / "link").symlink_to(path / "nowhere")
+    assert last_word(path / "link").endswith("no directory can be made there; give another path")
+
+
 def test_a_second_daemon_is_refused(path: Path) -> None:
     """In one line with the pid of the first, which is not disturbed; when that is gone, it starts.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zlib import crc32
 
 import pytest
 
-from support.command import complaint, logging_to, numbers, put, run, segments, take
+from support.command import after, complaint, logging_to, numbers, put, run, segments, take
 
 BODIES = [name * 100 for name in (b"one", b"two", b"red", b"bed", b"end")]
 """Bodies of jobs 1 to 5, of 300 bytes each."""
@@ -110,6 +114,14 @@ def test_check_of_a_torn_log(path: Path) -> None:
     assert "intact: 5 jobs" in told
 
 
+def test_check_of_a_directory_without_a_log(tmp_path: Path) -> None:
+    """A daemon would start there, so it is good; but whoever mistook the path sees it."""
+    told = checked(tmp_path, 0)
+    assert f"note: {tmp_path} holds no log; a daemon would begin one there\n" in told
+    assert told.endswith("intact: 0 jobs, 0 records, 0 bytes in 0 segments\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_segment_only_begun_behind_the_end_is_not_called_damaged(path: Path) -> None:
     """A kill leaves one now and then, and nothing is lost by it."""
     (segment,) = segments(path)
@@ -119,6 +131,49 @@ def test_a_segment_only_begun_behind_the_end_is_not_called_damaged(path: Path) -
     assert f"{segment} offset {segment.stat().st_size}: the log was torn here" in told
     assert f"; {begun} offset 0: torn, too\n" in told
     assert "damaged" not in told
+
+
+@pytest.mark.parametrize("what", ["beanstalkd", "directory", "newer", "renamed"])
+def test_what_cannot_be_checked_is_not_called_damaged(path: Path, what: str) -> None:
+    """Nothing is lost, and the line says what to do."""
+    (segment,) = segments(path)
+    if what == "newer":
+        data = segment.read_bytes()
+        header = data[:8] + (2).to_bytes(4, "little") + data[12:44]
+        segment.write_bytes(header + crc32(header).to_bytes(4, "little") + data[48:])
+    else:
+        segment.rename(segment.with_name("binlog.1" if what == "beanstalkd" else "wal.0000000007"))
+    if what == "directory":
+        segment.mkdir()
+    told = checked(path, 1)
+    assert told.startswith("cannot check: ")
+    assert told.count("\n") == 1
+    word = {"directory": "move it away", "newer": "that version", "renamed": "rename it back"}
+    assert word.get(what, "use another directory") in told
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
+@pytest.mark.parametrize("closed", ["path", "segment"])
+def test_a_log_of_another_user(path: Path, closed: str) -> None:
+    """The line names the directory, and says what to do."""
+    try:
+        nobody = pwd.getpwnam("nobody").pw_uid
+    except KeyError:
+        pytest.skip("there is no user `nobody`")
+    with TemporaryDirectory() as open_to_all:  # tmp_path is closed to others.
+        log = Path(open_to_all) / "wal"
+        shutil.copytree(path, log)
+        Path(open_to_all).chmod(0o755)
+        log.chmod(0o700 if closed == "path" else 0o755)
+        command = after(f"import os, stalkd.cli, stalkd.server.offline; os.setuid({nobody})")
+        check = run("--check", str(log), command=command)
+        salvage = run("--salvage", str(log), "--into", f"{log}2", command=command)
+    for done in (check, salvage):
+        assert done.returncode == 1
+        told = done.stdout or done.stderr
+        assert f"cannot use the log in {log}" in told
+        assert "Permission denied: give this user the right to it" in told
+    assert "damaged" not in check.stdout
 
 
 def test_check_of_a_damaged_log(path: Path) -> None:
@@ -226,11 +281,82 @@ def test_salvage_wants_a_new_directory(path: Path, tmp_path: Path) -> None:
     assert [each.name for each in full.iterdir()] == ["notes"]
 
 
+@pytest.mark.parametrize("target", ["{path}/new", "{path}/a/new", "{link}/new", "{path}/../wal/n"])
+def test_salvage_writes_nothing_into_the_log(path: Path, tmp_path: Path, target: str) -> None:
+    """However the directory within it is called."""
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    target = target.format(path=path, link=link)
+    before = set(files(path))
+    line = complaint("--salvage", str(path), "--into", target, code=1)
+    assert f"{target} is inside {path}" in line
+    assert set(files(path)) == before
+
+
+def test_salvage_into_an_empty_directory(path: Path, tmp_path: Path) -> None:
+    """It may be there already."""
+    new = tmp_path / "new"
+    new.mkdir()
+    salvaged(path, new, 0)
+    assert "intact: 5 jobs" in checked(new, 0)
+    assert {each.name for each in tmp_path.iterdir()} == {"wal", "new"}
+
+
+@pytest.mark.parametrize("cause", ["KeyboardInterrupt", "OSError(28, 'No space left')"])
+def test_an_unfinished_copy_is_not_taken_for_a_log(path: Path, tmp_path: Path, cause: str) -> None:
+    """It is under another name, which the line tells; the next salvage wants it out of the way."""
+    new, partial = tmp_path / "new", tmp_path / "new.partial"
+    hook = (
+        "from stalkd.journal.log import Log\n"
+        "import stalkd.journal.salvage as salvage\n"
+        "salvage.WRITE_EVERY = 2\n"
+        "real = Log.write\n"
+        "def write(log, *args):\n"
+        "    real(log, *args)\n"
+        f"    raise {cause}\n"
+        "Log.write = write\n"
+    )
+    arguments = ("--salvage", str(path), "--into", str(new))
+    line = complaint(*arguments, code=1, command=after(hook))
+    assert f"{partial} holds only a part of the copy: remove it" in line
+    assert not new.exists()
+    assert segments(partial) != []
+    assert f"{partial} is left of a salvage that did not end" in complaint(*arguments, code=1)
+    shutil.rmtree(partial)
+    salvaged(path, new, 0)
+    assert not partial.exists()
+
+
+def test_salvage_from_a_disk_that_fails(path: Path, tmp_path: Path) -> None:
+    """What it still gives is copied, and what it does not give is listed, zeros or not."""
+    with logging_to(path) as (daemon, wire):
+        for _ in range(3):
+            put(wire, b"x" * 9_000)
+        assert daemon.terminate() == 0
+    bad = segments(path)[-1]
+    hook = (
+        "import errno, os\n"
+        "from stalkd.journal.files import Directory\n"
+        "real, pread = Directory.read, os.pread\n"
+        "def fail(): raise OSError(errno.EIO, os.strerror(errno.EIO))\n"
+        f"bad = {bad.name!r}\n"
+        "Directory.read = lambda self, name: fail() if name == bad else real(self, name)\n"
+        "os.pread = lambda fd, size, at: fail() if at == 12288 else pread(fd, size, at)\n"
+    )
+    new = tmp_path / "new"
+    done = run("--salvage", str(path), "--into", str(new), command=after(hook))
+    assert (done.returncode, done.stderr) == (1, "")
+    unread = f"lost: {bad.name}: 1 of its blocks of 4096 bytes cannot be read, the first at 12288\n"
+    assert unread in done.stdout
+    assert "copied: 7 jobs" in done.stdout
+    assert "intact: 7 jobs" in checked(new, 0)
+
+
 def test_salvage_where_nothing_is_left(path: Path, tmp_path: Path) -> None:
     """Is told, and nothing is made."""
     (segment,) = segments(path)
     segment.write_bytes(bytes(1_000))
     new = tmp_path / "new"
     line = complaint("--salvage", str(path), "--into", str(new), code=1)
-    assert "no segment with a readable header" in line
+    assert f"no segment with a readable header: {segment.name}: " in line
     assert not new.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
@@ -248,6 +249,41 @@ def test_a_renamed_file(story: Story) -> None:
                 must_have(copy, story.image, damaged)
             assert any(lost.startswith(segment_name(other)) for lost in copy.lost)
             assert len(copy.lost) < 10
+
+
+def test_two_files_that_were_exchanged() -> None:
+    """Renaming saves more than any salvage, so that is said, with both names."""
+    story = tell([*EVENTS[:2], ROTATE, *EVENTS[2:], ROTATE], 0, kill=False)
+    damaged = story.image.copy()
+    one, two = segment_name(1), segment_name(2)
+    damaged.files[one], damaged.files[two] = damaged.files[two], damaged.files[one]
+    lost = salvage(damaged).lost
+    assert f"{one}: is segment 2 under a wrong name; rename it back to {two}, and" in lost[0]
+    assert f"{two}: is segment 1 under a wrong name; rename it back to {one}, and" in lost[1]
+
+
+class Unreadable(Image):
+    """A directory in which one file's beginning cannot be read."""
+
+    name = ""
+
+    def read_start(self, name: str, size: int) -> bytes:
+        if name == self.name:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read_start(name, size)
+
+
+def test_a_header_cannot_be_read(story: Story) -> None:
+    """The others are copied all the same."""
+    for name in parse(story.image):
+        damaged = Unreadable(story.image.copy().files)
+        damaged.name = segment_name(name)
+        rescue = Salvage(damaged, Broker(), NOW, READ_AT - NOW)
+        if len(parse(story.image)) > 1:
+            rescue.read()
+            assert (
+                rescue.lost[0] == f"{damaged.name}: its header cannot be read: Input/output error"
+            )
 
 
 def test_junk_with_a_high_number(story: Story) -> None:
