@@ -21,7 +21,7 @@ from stalkd.server.logs import event
 from stalkd.server.reactor import Reactor
 from stalkd.server.start import now_ns, start_log
 from stalkd.server.surroundings import surroundings
-from stalkd.server.wal_dir import explained
+from stalkd.server.wal_dir import explained, has_log
 
 if TYPE_CHECKING:
     import logging
@@ -90,7 +90,10 @@ class Daemon:
         path = self._config.wal_dir
         if path is not None:
             with explained(path):
+                is_new = not has_log(path)
                 log = await start_log(path, self._config, self.shared.broker, self._log)
+            if is_new:  # A disk that is not mounted looks like this, too.
+                self._log.info(event("log_created", directory=path))
             self.shared.journal = log
             self.keeper = LogKeeper(log)
         on_log_lost = self._scope.cancel if self._config.exit_on_log_error else lambda: None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from stalkd.journal.errors import DamagedError, JournalError
 from stalkd.journal.files import make_directory
 from stalkd.journal.lock import Lock
+from stalkd.journal.segment import segment_number
 from stalkd.server.faults import LogError
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ def explained(path: str) -> Iterator[None]:
         place = error.filename if error.filename not in {None, path} else ""
         where = f"{path} ({place})" if place else path
         raise LogError(f"cannot use the log in {where}: {error.strerror}: {advice}") from error
+
+
+def has_log(path: str) -> bool:
+    """Tell whether there is a file of a log. Raises OSError."""
+    return any(segment_number(each.name) for each in Path(path).iterdir())
 
 
 def hold(path: str) -> Lock:

@@ -96,6 +96,15 @@ def test_another_user_makes_it(tmp_path: Path) -> None:
             directory.rmdir()
 
 
+def test_a_new_log_is_told(path: Path) -> None:
+    """It may be that a disk is not mounted; at the next start there is nothing to tell."""
+    for count in (1, 0):
+        with logging_to(path) as (daemon, wire):
+            put(wire)
+            told = [each for each in daemon.log if f"INFO log_created directory={path}" in each]
+            assert len(told) == count
+
+
 def test_a_path_that_cannot_be_used(path: Path) -> None:
     """The line says what to do, and does not only point at an option."""
     (path / "reserve").mkdir(parents=True)
