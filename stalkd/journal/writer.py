@@ -68,6 +68,7 @@ class Writer:
         self.retired: list[File] = []
         self.kept: list[list[bytes]] = []
         self._tag = 0
+        self._failure: OSError | None = None
         self._room_end = 0
         self._put_end = 0
         self._pending: list[bytes] = []
@@ -93,11 +94,22 @@ class Writer:
         return bool(self._pending)
 
     def write(self) -> None:
-        """Write all that was appended. After an OSError it can be tried again."""
+        """Write all that was appended. Raises OSError.
+
+        For want of space it can be tried again. After any other error this segment is not touched
+        again: each further try raises that error, until ``start`` begins another one.
+        """
         pending = self._pending
         if not pending:
             return
-        self.file.write(b"".join(pending), self.written)
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self.file.write(b"".join(pending), self.written)
+        except OSError as error:
+            if not is_full(error):
+                self._failure = error
+            raise
         self.total += self.position - self.written
         self.written = self.position
         self._pending = []
@@ -146,7 +158,7 @@ class Writer:
     def _make_way(self, size: int) -> None:
         """Find room for a record that must be written, whatever it takes."""
         if self._is_due(size):
-            with suppress(OSError):  # Then this segment grows beyond its size.
+            with suppress(OSError):  # Then this segment grows beyond its size, or the write tells.
                 self.rotate()
         end = self.position + size
         if end + self.space.chunk <= self._segment_bytes:
@@ -190,6 +202,7 @@ class Writer:
                 self.next_number = number + 1  # That one is in the way.
             raise
         self.file = file
+        self._failure = None
         self.number = number
         self.next_number = number + 1
         self.position = self.written = HEADER_SIZE
