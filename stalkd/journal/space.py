@@ -70,6 +70,24 @@ class Space:
             while self._reserve.allocated < wanted:
                 self._reserve.allocate(min(wanted, self._reserve.allocated + self.chunk))
 
+    def create(self, name: str) -> File:
+        """Make a new file, which may take some of the reserve. Raises OSError."""
+        try:
+            return self._directory.create(name)
+        except OSError as error:
+            held = self._reserve.allocated
+            if not is_full(error) or not held:
+                raise
+        self.release(self.chunk)
+        try:
+            file = self._directory.create(name)
+        except OSError:
+            with suppress(OSError):  # Something else is wanting, inodes for instance.
+                self._reserve.allocate(held)
+            raise
+        self.full = True
+        return file
+
     def extend(self, file: File, size: int) -> None:
         """Have space for a file of that size, from the reserve if need be. Raises OSError."""
         try:

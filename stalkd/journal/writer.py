@@ -21,6 +21,7 @@ from stalkd.journal.frames import (
     pack_header,
     tag_of,
 )
+from stalkd.journal.limits import MOST_RETIRED
 from stalkd.journal.records import CHECKPOINT_SIZE, JOB_FIXED
 from stalkd.journal.segment import segment_name
 
@@ -93,6 +94,10 @@ class Writer:
         """Tell whether something waits to be written."""
         return bool(self._pending)
 
+    def written_records(self) -> int:
+        """Return how many of the records have been written."""
+        return self.records - len(self._pending) // 2
+
     def write(self) -> None:
         """Write all that was appended. Raises OSError.
 
@@ -152,8 +157,9 @@ class Writer:
         return True
 
     def _is_due(self, size: int) -> bool:
-        """Tell whether so much more does not fit into this segment, but into a new one."""
-        return self.position + size > self._segment_bytes and self.position > _FRESH
+        """Tell whether so much more is to go into a new segment."""
+        is_due = self.position + size > self._segment_bytes and self.position > _FRESH
+        return is_due and len(self.retired) < MOST_RETIRED
 
     def _make_way(self, size: int) -> None:
         """Find room for a record that must be written, whatever it takes."""
@@ -190,7 +196,7 @@ class Writer:
 
     def _start(self, number: int, previous: Position) -> None:
         name = segment_name(number)
-        file = self._directory.create(name)
+        file = self.space.create(name)
         try:
             self.space.extend(file, HEADER_SIZE + self.space.chunk)
             file.write(pack_header(Header(number, self._log_id, previous)), 0)

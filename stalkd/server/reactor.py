@@ -194,7 +194,7 @@ class Reactor:
                 self._serve(connection, mask, now)
         if self._stalled and self._stalled.next_deadline() <= now:
             self._drop_stalled(now)
-        keeper.compact()
+        keeper.compact(now)
         self._record(now)
         while self._shared.dirty and keeper.clears(now):
             self._flush(now)
