@@ -32,6 +32,7 @@ class Space:
         self.chunk = min(MOST_CHUNK, segment_bytes // CHUNKS_PER_SEGMENT)
         self._segment_bytes = segment_bytes
         self._directory = directory
+        self._in_vain = False
         if RESERVE_NAME in directory.names():
             directory.remove(RESERVE_NAME)
         self._reserve = directory.create(RESERVE_NAME)
@@ -73,16 +74,20 @@ class Space:
     def create(self, name: str) -> File:
         """Make a new file, which may take some of the reserve. Raises OSError."""
         try:
-            return self._directory.create(name)
+            file = self._directory.create(name)
         except OSError as error:
             held = self._reserve.allocated
-            if not is_full(error) or not held:
+            if not is_full(error) or not held or self._in_vain:
                 raise
+        else:
+            self._in_vain = False
+            return file
         self.release(self.chunk)
         try:
             file = self._directory.create(name)
         except OSError:
-            with suppress(OSError):  # Something else is wanting, inodes for instance.
+            self._in_vain = True  # Something else is wanting, inodes for instance.
+            with suppress(OSError):
                 self._reserve.allocate(held)
             raise
         self.full = True
