@@ -67,7 +67,8 @@ class Bounds:
         """Where nothing is synced, take what was written long ago to be on the disk."""
         since, position = self._presumed
         if now - since >= PRESUMED_SYNCED_NS:
-            self.mark = max(self.mark, position)
+            if position > self.mark:
+                self.mark, self.mark_at = position, now
             self._presumed = (now, (self._writer.number, self._writer.written))
 
     # -- what goes ------------------------------------------------------------------------------

@@ -27,6 +27,13 @@ def is_full(error: OSError) -> bool:
     return error.errno in NO_SPACE
 
 
+class FileRemovedError(OSError):
+    """Somebody has removed a file that is being written: what it holds will be lost."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(errno.ENOENT, f"somebody removed {name}")
+
+
 class File:
     """A file that is written. All methods raise OSError."""
 
@@ -71,6 +78,10 @@ class File:
             fcntl.fcntl(self._fd, fcntl.F_FULLFSYNC)
         else:
             os.fdatasync(self._fd)
+
+    def is_there(self) -> bool:
+        """Tell whether the file still has a name."""
+        return os.fstat(self._fd).st_nlink > 0
 
     def close(self) -> None:
         """Give the descriptor back, if that has not been done."""

@@ -51,9 +51,21 @@ REMOVAL_RETRY_NS: Final = 10_000_000_000
 RETRY_NS: Final = 100_000_000
 """How long after a write that found no room it is tried again."""
 
+NEWS_NS: Final = 1_000_000_000
+"""Least time between two lines that say whether the disk is full: it may be so and not be so by
+turns, a hundred times a second."""
+
 PRESUMED_SYNCED_NS: Final = 60_000_000_000
 """With -F: what was written so long ago is taken to be on disk. Linux writes back what is 30
 seconds old, every 5 seconds (vm.dirty_expire_centisecs, vm.dirty_writeback_centisecs)."""
+
+MANY_RETIRED: Final = 8
+"""Files of finished segments that wait for a sync at which one is due, with -F too: until then they
+are open, and descriptors are scarce."""
+
+MOST_RETIRED: Final = 16
+"""... at which no further segment is begun, but the last one grows. Another so many may belong to
+the sync that runs: with these, SPARE_DESCRIPTORS leaves some for all else."""
 
 BEHIND_BYTES: Final = 64 * 1024 * 1024
 """Bytes written but not synced at which no further commands run: memory must not fill up with

@@ -5,8 +5,9 @@ Its user appends through the broker's recorder, and then in each round calls ``w
 if it likes, then ``end_sync``. Only the task waits for the disk.
 
 When a write or a sync fails, the segment is not trusted again: what was not certain to be on disk
-is written once more, into a new segment that says where the old one ends. If that fails as well,
-``failed`` says why, and nothing is recorded any more.
+is written once more, into a new segment that says where the old one ends. If that fails as well, or
+somebody has removed the file, ``failed`` says why, and nothing is recorded any more. With -F
+nothing is certain, and less is written once more; see ``Rescue.move``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,9 @@ from stalkd.broker.limits import NEVER
 from stalkd.broker.recorder import NO_RECORDER
 from stalkd.journal.bounds import Bounds, names_of
 from stalkd.journal.compactor import Compactor
-from stalkd.journal.files import is_full
-from stalkd.journal.limits import (
-    BEHIND_BYTES,
-    LEAST_SEGMENT,
-    RETRY_NS,
-)
+from stalkd.journal.files import FileRemovedError, is_full
+from stalkd.journal.limits import BEHIND_BYTES, LEAST_SEGMENT, MANY_RETIRED, RETRY_NS
+from stalkd.journal.news import STALLED, Fullness, hint, reason
 from stalkd.journal.recorder import LogRecorder
 from stalkd.journal.rescue import Rescue
 from stalkd.journal.segment import Segment, segment_name
@@ -39,10 +37,6 @@ if TYPE_CHECKING:
     from stalkd.journal.files import Directory
     from stalkd.journal.options import LogOptions
     from stalkd.journal.replay import Recovered
-
-FULL: Final = ("log_full", "puts are refused until there is room, all else goes on; make some")
-ROOM: Final = ("log_has_room", "puts are taken again")
-STALLED: Final = "nothing is lost, and nothing is answered until there is some room; make some"
 
 CLOSING_ATTEMPTS: Final = 3
 """Syncs at the end: one for the records, one for the mark that says so, one if a segment fails."""
@@ -70,6 +64,7 @@ class Log:
         self._broker = broker
         self._directory = directory
         self._tell = tell
+        self._fullness = Fullness(directory.path, tell)
         self.segments = recovered.segments
         self.bounds = Bounds(broker, recovered, now)
         self.space = Space(directory, size)
@@ -90,7 +85,7 @@ class Log:
         self._compacted = self._seen_urgent = self._seen_lazy = 0
         self._in_flight: list[list[bytes]] = []
         self._new_files = False
-        self._retry_at = NEVER
+        self._retry_at = self._compact_at = NEVER
         self._write_error: OSError | None = None
         self._now, self.is_compacting = now, False
         self._begin(recovered)
@@ -114,6 +109,7 @@ class Log:
         self._new_files = False
         self.admits(0)
         self.is_compacting = self.space.full  # Clients may have to wait until this makes room.
+        self._fullness.look(self._now, is_full=self.space.full)
 
     # -- in each round --------------------------------------------------------------------------
 
@@ -121,14 +117,9 @@ class Log:
         """Tell whether a put with so large a body finds room on the disk."""
         if self.failed is not None:
             return False
-        was_full = self.space.full
-        if not was_full and self.writer.has_room(body):
+        if not self.space.full and self.writer.has_room(body):
             return True
-        admitted = self.writer.secure(body)
-        if self.space.full != was_full:
-            name, hint = FULL if self.space.full else ROOM
-            self._tell(name, directory=self._directory.path, hint=hint)
-        return admitted
+        return self.writer.secure(body)
 
     def write(self, now: int, wall: int) -> None:
         """Write what was recorded; ``wall`` is the wall clock's lead now."""
@@ -136,9 +127,9 @@ class Log:
             return
         self._now = now
         self.recorder.wall = wall
-        self.bounds.record_if_due(now)
         if self.syncs.interval is None:
             self.bounds.presume(now)
+        self.bounds.record_if_due(now)
         if not (self.is_stalled and now < self._retry_at):
             try:
                 self.writer.write()
@@ -146,6 +137,8 @@ class Log:
                 self._cannot_write(error)
             else:
                 self._wrote()
+        if not self.is_stalled:
+            self._fullness.look(now, is_full=self.space.full)
 
     def clears(self, now: int) -> bool:
         """Tell whether replies may leave that were made up to now."""
@@ -155,8 +148,9 @@ class Log:
             return False
         return not self.is_stalled and self.syncs.clears(now)
 
-    def compact(self) -> None:
+    def compact(self, now: int) -> None:
         """Copy a little, if it is time to."""
+        self._compact_at = NEVER
         if self.failed is not None or self.is_stalled or self._write_error is not None:
             self.is_compacting = False
             return
@@ -167,17 +161,19 @@ class Log:
             try:
                 self.is_compacting = self.compactor.work(written)
                 self.space.give_back(self.writer.live + 2 * self.space.chunk)  # Puts are let in.
-            except OSError:
-                self.is_compacting = False  # No new segment can be made now; the next write tells.
+            except OSError:  # No new segment can be made now; a write would tell.
+                self.is_compacting = False
+                self._compact_at = now + RETRY_NS if self.space.full else NEVER
 
     def next_deadline(self) -> int:
         """Return when ``write`` or ``begin_sync`` has something to do by itself, or NEVER."""
-        if self.failed is not None:
-            return NEVER
+        if self.failed is not None or self._write_error is not None:
+            return NEVER  # In the latter case, a task runs.
         due = NEVER if self._task is not None else self._sync_due()
         if self.is_stalled:
             return min(due, self._retry_at)
-        return 0 if self.is_compacting else min(due, self.bounds.mark_at)
+        due = min(due, self.bounds.mark_at, self._compact_at, self._fullness.due)
+        return 0 if self.is_compacting else due
 
     @property
     def is_behind(self) -> bool:
@@ -188,8 +184,10 @@ class Log:
             return True
         if self.syncs.unsynced(self.writer.total) > BEHIND_BYTES:
             return True
+        if not self.space.full or self._compact_at != NEVER:
+            return False  # Nobody need wait for a cleaning that cannot be done now.
         removing = self.bounds.is_removing(self._task, self._now)
-        return self.space.full and self.compactor.is_cramped(removing=removing)
+        return self.compactor.is_cramped(removing=removing)
 
     # -- syncs ----------------------------------------------------------------------------------
 
@@ -207,13 +205,15 @@ class Log:
             return 0  # With -F, too: a copy is on the disk before the original goes.
         if self.syncs.unsynced(self.writer.total) > BEHIND_BYTES // 2:
             return 0
+        if len(self.writer.retired) >= MANY_RETIRED:
+            return 0
         return self.syncs.due()
 
     def _make_task(self) -> SyncTask:
         writer = self.writer
         doomed = self.bounds.take_doomed()
         task = SyncTask(
-            upto=writer.records,
+            upto=writer.written_records(),
             total=writer.total,
             mark=(writer.number, writer.written),
             current=writer.file,
@@ -269,6 +269,8 @@ class Log:
                 self._run(self._make_task())
                 if left and self.failed is None:
                     self.bounds.record(now)
+        if self.failed is None and self._task is None and self.writer.has_pending():
+            self._run(self._make_task())  # There is no room for the rest.
         self._rescue.close_files(self._task)
         if self.failed is None:
             with suppress(OSError):  # It only keeps space that nobody needs.
@@ -338,15 +340,16 @@ class Log:
                 self._write_error = error  # What is on the disk, its end will tell.
             return
         if not self.is_stalled:
-            self._tell("log_stalled", reason=error.strerror, hint=STALLED)
+            self._tell("log_stalled", reason=reason(error), hint=STALLED)
         self._retry_at = self._now + RETRY_NS
 
     def _recover(self, error: OSError) -> None:
         """Give a segment up: write what may not be on the disk into a new one.
 
-        With -F nobody knows what is, so the new one goes on from all that was written.
+        With -F nobody knows what is; see ``Rescue.move``. A file that somebody removed cannot be
+        replaced so: older ones may be gone as well, and would be, one by one.
         """
-        if self._recovering:
+        if self._recovering or isinstance(error, FileRemovedError):
             self._give_up(error)
             return
         self._recovering = True
@@ -354,8 +357,8 @@ class Log:
         self._tell(
             "log_segment_failed",
             segment=self.writer.number,
-            reason=error.strerror,
-            hint="going on in a new segment; check the disk",
+            reason=reason(error),
+            hint=hint(error),
         )
         in_flight, self._in_flight = self._in_flight, []
         self._retry_at = NEVER
@@ -373,7 +376,7 @@ class Log:
 
     def _give_up(self, error: OSError) -> None:
         """Record nothing any more."""
-        self.failed = error.strerror or str(error)
+        self.failed = reason(error)
         self._broker.record_with(NO_RECORDER)
         self._rescue.abandon()
         self._rescue.close_files(self._task)

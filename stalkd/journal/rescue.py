@@ -42,8 +42,11 @@ class Rescue:
     def move(self, in_flight: list[list[bytes]], now: int) -> None:
         """Go on in a new segment, which has all that is not certain. Raises OSError.
 
-        ``in_flight`` are the records that the failed sync was to cover. With -F nobody knows what
-        is certain, so the new segment goes on from all that was written.
+        ``in_flight`` are the records that the failed sync was to cover.
+
+        With -F nobody knows what is on the disk. The new segment goes on behind all that was
+        written, be it there or not, and has the jobs that were put since the last mark once more.
+        If it is not there, the next start finds damage, and may refuse the log.
         """
         writer, bounds = self._writer, self._bounds
         end = bounds.mark if writer.keeps else (writer.number, writer.written)

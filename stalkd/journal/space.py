@@ -32,6 +32,7 @@ class Space:
         self.chunk = min(MOST_CHUNK, segment_bytes // CHUNKS_PER_SEGMENT)
         self._segment_bytes = segment_bytes
         self._directory = directory
+        self._in_vain = False
         if RESERVE_NAME in directory.names():
             directory.remove(RESERVE_NAME)
         self._reserve = directory.create(RESERVE_NAME)
@@ -69,6 +70,28 @@ class Space:
         with suppress(OSError):
             while self._reserve.allocated < wanted:
                 self._reserve.allocate(min(wanted, self._reserve.allocated + self.chunk))
+
+    def create(self, name: str) -> File:
+        """Make a new file, which may take some of the reserve. Raises OSError."""
+        try:
+            file = self._directory.create(name)
+        except OSError as error:
+            held = self._reserve.allocated
+            if not is_full(error) or not held or self._in_vain:
+                raise
+        else:
+            self._in_vain = False
+            return file
+        self.release(self.chunk)
+        try:
+            file = self._directory.create(name)
+        except OSError:
+            self._in_vain = True  # Something else is wanting, inodes for instance.
+            with suppress(OSError):
+                self._reserve.allocate(held)
+            raise
+        self.full = True
+        return file
 
     def extend(self, file: File, size: int) -> None:
         """Have space for a file of that size, from the reserve if need be. Raises OSError."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stalkd.broker.limits import NEVER
+from stalkd.journal.files import FileRemovedError
 from stalkd.journal.limits import LAZY_SYNC_NS
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ class SyncTask:
 
     def run(self) -> None:
         """Sync. Raises OSError when it is not certain that all is on disk."""
-        for file in self.retired:
+        for file in [*self.retired, self.current]:
             file.sync()
-        self.current.sync()
+            if not file.is_there():
+                raise FileRemovedError(file.name)
         if self.new_files:
             self.directory.sync()
         for file in self.retired:

@@ -21,6 +21,7 @@ from stalkd.journal.frames import (
     pack_header,
     tag_of,
 )
+from stalkd.journal.limits import MOST_RETIRED
 from stalkd.journal.records import CHECKPOINT_SIZE, JOB_FIXED
 from stalkd.journal.segment import segment_name
 
@@ -68,6 +69,7 @@ class Writer:
         self.retired: list[File] = []
         self.kept: list[list[bytes]] = []
         self._tag = 0
+        self._failure: OSError | None = None
         self._room_end = 0
         self._put_end = 0
         self._pending: list[bytes] = []
@@ -92,12 +94,27 @@ class Writer:
         """Tell whether something waits to be written."""
         return bool(self._pending)
 
+    def written_records(self) -> int:
+        """Return how many of the records have been written."""
+        return self.records - len(self._pending) // 2
+
     def write(self) -> None:
-        """Write all that was appended. After an OSError it can be tried again."""
+        """Write all that was appended. Raises OSError.
+
+        For want of space it can be tried again. After any other error this segment is not touched
+        again: each further try raises that error, until ``start`` begins another one.
+        """
         pending = self._pending
         if not pending:
             return
-        self.file.write(b"".join(pending), self.written)
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self.file.write(b"".join(pending), self.written)
+        except OSError as error:
+            if not is_full(error):
+                self._failure = error
+            raise
         self.total += self.position - self.written
         self.written = self.position
         self._pending = []
@@ -140,13 +157,14 @@ class Writer:
         return True
 
     def _is_due(self, size: int) -> bool:
-        """Tell whether so much more does not fit into this segment, but into a new one."""
-        return self.position + size > self._segment_bytes and self.position > _FRESH
+        """Tell whether so much more is to go into a new segment."""
+        is_due = self.position + size > self._segment_bytes and self.position > _FRESH
+        return is_due and len(self.retired) < MOST_RETIRED
 
     def _make_way(self, size: int) -> None:
         """Find room for a record that must be written, whatever it takes."""
         if self._is_due(size):
-            with suppress(OSError):  # Then this segment grows beyond its size.
+            with suppress(OSError):  # Then this segment grows beyond its size, or the write tells.
                 self.rotate()
         end = self.position + size
         if end + self.space.chunk <= self._segment_bytes:
@@ -178,7 +196,7 @@ class Writer:
 
     def _start(self, number: int, previous: Position) -> None:
         name = segment_name(number)
-        file = self._directory.create(name)
+        file = self.space.create(name)
         try:
             self.space.extend(file, HEADER_SIZE + self.space.chunk)
             file.write(pack_header(Header(number, self._log_id, previous)), 0)
@@ -190,6 +208,7 @@ class Writer:
                 self.next_number = number + 1  # That one is in the way.
             raise
         self.file = file
+        self._failure = None
         self.number = number
         self.next_number = number + 1
         self.position = self.written = HEADER_SIZE

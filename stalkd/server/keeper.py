@@ -37,7 +37,7 @@ class Keeper:
         """Take in what the disk has done; tell whether what waits for a sync may go now."""
         return False
 
-    def compact(self) -> None:
+    def compact(self, _now: int) -> None:
         """Make the log smaller, a little, if it is time to."""
 
     def write(self, _now: int) -> None:
@@ -103,9 +103,9 @@ class LogKeeper(Keeper):
         task, error, duration = result
         return self._log.end_sync(task, error, duration, now)
 
-    def compact(self) -> None:
+    def compact(self, now: int) -> None:
         """Copy a little of what is old."""
-        self._log.compact()
+        self._log.compact(now)
 
     def write(self, now: int) -> None:
         """Write all that is new."""

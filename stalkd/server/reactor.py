@@ -127,6 +127,8 @@ class Reactor:
         """Wait, among trio's other tasks, until there is something to do."""
         deadline = self._next_deadline() + ROUNDING_NS
         behind = self._keeper.is_behind
+        if behind:
+            self._stalled.pause(_now())
         with trio.move_on_at(deadline / NS_PER_S):
             await trio.lowlevel.wait_readable((self._keeper if behind else self._poller).fileno())
 
@@ -139,6 +141,7 @@ class Reactor:
                 self._round([], now)
                 if self._keeper.is_behind:
                     return False
+                self._stalled.go_on(now)
             ready = self._poller.poll(self._linger(now), EVENTS_PER_ROUND)
             now = _now()
             synced = self._round(ready, now)
@@ -191,7 +194,7 @@ class Reactor:
                 self._serve(connection, mask, now)
         if self._stalled and self._stalled.next_deadline() <= now:
             self._drop_stalled(now)
-        keeper.compact()
+        keeper.compact(now)
         self._record(now)
         while self._shared.dirty and keeper.clears(now):
             self._flush(now)

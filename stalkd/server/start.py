@@ -12,12 +12,14 @@ import trio
 from stalkd.broker.limits import NS_PER_S
 from stalkd.journal.files import Directory
 from stalkd.journal.log import Log
+from stalkd.journal.news import STATES
 from stalkd.journal.options import LogOptions
 from stalkd.journal.replay import Replay
 from stalkd.server.logs import Complaints, event
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from stalkd.broker.broker import Broker
     from stalkd.config import Config
@@ -42,9 +44,21 @@ async def start_log(path: str, config: Config, broker: Broker, log: logging.Logg
     for note in replay.recovered.notes:
         log.warning(event("log_repaired", note=note))
     options = LogOptions(config.segment_bytes, config.sync_ms)
-
-    tell = Complaints(log, trio.current_time).about  # A disk may be full and not full by turns.
+    tell = _teller(log)
     return Log(directory, broker, replay.recovered, options, now_ns(), wall, tell)
+
+
+def _teller(log: logging.Logger) -> Callable[..., None]:
+    """Return what the log tells the operator through."""
+    complaints = Complaints(log, trio.current_time)
+
+    def tell(name: str, **fields: object) -> None:
+        if name in STATES:
+            log.warning(event(name, **fields))
+        else:  # A disk may fail and not fail by turns.
+            complaints.about(name, error=None, **fields)
+
+    return tell
 
 
 async def _read(replay: Replay, log: logging.Logger) -> None:

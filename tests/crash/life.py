@@ -73,7 +73,7 @@ class Life:
         if self.broker.queues.answers:
             self.broker.queues.answers.clear()
             self._unsent = self.ledger.urgent
-        self.log.compact()
+        self.log.compact(self.now)
         self.log.write(self.now, self.wall)
         if self.log.failed is not None:
             self._held = self._unsent = None

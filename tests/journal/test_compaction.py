@@ -203,7 +203,7 @@ def most_at_once(core: LogCore) -> int:
     core.log.compactor.segment_bytes = 1  # As if the limit were far exceeded.
     for _ in range(10_000):
         start = appended(core)
-        core.log.compact()
+        core.log.compact(core.now)
         most = max(most, appended(core) - start)
         core.log.write(core.now, core.wall)
         core.now += 100 * MS

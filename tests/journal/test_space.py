@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from stalkd.journal.limits import LEAST_SEGMENT, RETRY_NS
+from stalkd.broker.limits import NEVER
+from stalkd.journal.limits import LEAST_SEGMENT, NEWS_NS, RETRY_NS
+from stalkd.journal.news import Fullness
 from stalkd.protocol.session import Session
 from support.crowd import Crowd
 from support.journal import MS, LogCore
@@ -190,6 +193,48 @@ def test_large_jobs_are_refused_first(sync_ms: int | None) -> None:
     must_be_right(core)
 
 
+def test_the_last_line_about_a_full_disk_is_soon_true() -> None:
+    """However often that changes, the operator is told once in a second, and how it is then."""
+    core, session = full_log(0)
+    disk = disk_of(core)
+    for _ in range(2):
+        core.advance(core.now + NEWS_NS)
+    core.told.clear()
+    for number in range(7):
+        disk.size_of_disk += DISK if number % 2 == 0 else -DISK
+        put(core, session, 4 * LEAST_SEGMENT)
+        core.advance(core.now + MS)
+    assert core.log.state() == "ok"
+    assert core.told == ["log_has_room"]
+
+
+def test_a_state_that_came_too_soon_to_be_told_is_told_when_it_lasts() -> None:
+    """And not at all if it is over by then."""
+    told: list[str] = []
+    fullness = Fullness(Path("/log"), lambda name, **_: told.append(name))
+    fullness.look(0, is_full=True)
+    fullness.look(1, is_full=False)
+    assert (told, fullness.due) == (["log_full"], NEWS_NS)
+    fullness.look(2, is_full=True)
+    assert fullness.due == NEVER
+    fullness.look(3, is_full=False)
+    fullness.look(fullness.due, is_full=False)
+    assert told == ["log_full", "log_has_room"]
+
+
+def test_a_full_disk_is_told_though_nothing_is_put() -> None:
+    """Deletes and releases find that out, too."""
+    core = LogCore(SmallDisk(DISK), sync_ms=0)
+    session = core.connect()
+    put(core, session)
+    disk_of(core).fill()
+    for _ in range(400):
+        core.ask(session, b"reserve-job 1\r\nrelease 1 0 0\r\n")
+        if core.log.space.full:
+            break
+    assert core.told == ["log_full"]
+
+
 # -- starts ---------------------------------------------------------------------------------------
 
 
@@ -261,6 +306,54 @@ def test_no_new_file_can_be_made(sync_ms: int | None) -> None:
     core.send(session, b"reserve-job 1\r\nrelease 1 0 0\r\n")
     core.idle()
     assert core.log.writer.number > 1
+    must_be_right(core)
+
+
+@MODES
+@pytest.mark.parametrize("seed", range(4))
+def test_no_new_file_can_be_made_on_a_full_disk(sync_ms: int | None, seed: int) -> None:
+    """Cleaning has to wait for one, but nobody has to wait for cleaning."""
+    core, session = full_log(sync_ms)
+    disk, random = disk_of(core), Random(seed)
+    most, disk.most_files = disk.most_files, 0
+    jobs = list(core.broker.jobs)
+    for _ in range(len(jobs) // 2):
+        number = jobs.pop(random.randrange(len(jobs)))
+        assert core.ask(session, b"delete %d\r\n" % number) == b"DELETED\r\n"
+        core.advance(core.now + MS)
+        catch_up(core)
+    assert core.log.next_deadline() <= core.now + RETRY_NS
+    disk.most_files = most
+    disk.size_of_disk += DISK  # The last segment has grown, and takes as much to be cleaned.
+    core.idle()
+    assert put(core, session) == INSERTED
+    must_be_right(core)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_reserve_is_not_spent_on_files_that_cannot_be_made(count: int) -> None:
+    """Where it is not space that is wanting."""
+    core, _ = full_log(0)
+    disk, space = disk_of(core), core.log.space
+    disk.most_files = 0
+    held = space.reserved
+    for _ in range(count):
+        with pytest.raises(OSError, match="No space left"):
+            core.log.writer.rotate()
+    assert space.reserved == held
+
+
+def test_a_new_file_is_made_at_the_price_of_some_of_the_reserve() -> None:
+    """Where it is: some file systems take space for a file's name alone."""
+    core, _ = full_log(0)
+    disk = disk_of(core)
+    disk.takes_space_for_names = True
+    disk.fill()
+    number = core.log.writer.number
+    core.log.writer.rotate()
+    assert core.log.writer.number == number + 1
+    core.round()
+    disk.takes_space_for_names = False
     must_be_right(core)
 
 

@@ -18,7 +18,7 @@ from trio.testing import MockClock
 from stalkd.broker.broker import Broker
 from stalkd.config import Config
 from stalkd.journal.files import Directory
-from stalkd.journal.limits import RETRY_NS
+from stalkd.journal.limits import NEWS_NS, RETRY_NS
 from stalkd.journal.replay import Replay
 from stalkd.journal.segment import segment_name
 from stalkd.server.daemon import Daemon
@@ -323,6 +323,7 @@ async def test_a_full_disk_refuses_puts_and_nothing_else(
         await wire.send(b"reserve\r\nrelease 1 0 0\r\nreserve\r\ndelete 1\r\n")
         await wire.expect(b"RESERVED 1 1\r\nx\r\nRELEASED\r\nRESERVED 1 1\r\nx\r\nDELETED\r\n")
         disk.fail_space(None)
+        await pass_time(clock, NEWS_NS / 1e9)
         await wire.send(line)
         assert (await wire.read_line()).startswith(b"INSERTED")
         assert await state(wire) == "ok"

@@ -17,6 +17,7 @@ from trio.testing import MockClock
 from stalkd.journal import log as journal
 from stalkd.journal.limits import MARK_NS, PRESUMED_SYNCED_NS
 from stalkd.server import syncer
+from stalkd.server.stalled import STALL_S
 from support.inside import Rounds, Server, serve
 from support.slowdisk import SlowDisk
 from support.wire import AsyncWire, settle
@@ -278,6 +279,32 @@ async def test_time_goes_on_while_the_disk_is_behind(
         await pass_time(clock, 6)
         assert server.broker.timeouts == 1
         disk.go_on()
+
+
+async def test_who_reads_is_not_dropped_while_nobody_is_served(
+    clock: MockClock, disk: SlowDisk, tmp_path: Path, little_patience: int
+) -> None:
+    """The time does not count in which the disk is behind; who is deaf is dropped after it."""
+    async with serve(wal_dir=tmp_path, sync_ms=0) as server:
+        wire, reader, deaf = server.connect(), server.connect(), server.connect()
+        await wire.put(b"x" * 60_000, b"5 1000 60")
+        for each in (reader, deaf):
+            await each.send(b"peek 1\r\n" * 500)
+            await settle()
+            assert server.connection(each).unsent is not None
+        count = await fall_behind(server, disk, wire, little_patience)
+        for _ in range(3):
+            await pass_time(clock, STALL_S)
+        assert not server.log.about("peer_does_not_read")
+        disk.go_on()
+        for _ in range(count):
+            assert (await wire.read_line()).startswith(b"INSERTED ")
+        for _ in range(500):
+            await reader.expect(b"FOUND 1 60000\r\n%b\r\n" % (b"x" * 60_000))
+        for _ in range(3):
+            await pass_time(clock, STALL_S)
+        assert len(server.log.about("peer_does_not_read")) == 1
+        assert await reader.ask(b"use x") == b"USING x"
 
 
 async def test_the_mark_of_the_last_sync_is_written_soon(

@@ -37,6 +37,7 @@ class ImageFile(File):
     def __init__(self, image: Image, name: str) -> None:
         self.name = name
         self.allocated = 0
+        self._image = image
         self._content = image.files[name] = bytearray()
 
     def write(self, data: bytes, offset: int) -> None:
@@ -58,6 +59,9 @@ class ImageFile(File):
 
     def sync(self) -> None:
         pass
+
+    def is_there(self) -> bool:
+        return self._image.files.get(self.name) is self._content
 
     def close(self) -> None:
         pass

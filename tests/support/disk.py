@@ -371,6 +371,10 @@ class SimFile(File):
         assert self in self._disk.opened or not self._directory.is_alive, f"{self.name} is closed"
         sync_inode(self._directory, self.inode, self.name)
 
+    def is_there(self) -> bool:
+        links = self._disk.links.get(self.name)
+        return links is not None and links[-1].inode is self.inode
+
     def close(self) -> None:
         if self._directory.is_alive:
             self._disk.opened.remove(self)  # A second close might hit somebody else's file.

@@ -22,7 +22,7 @@ from stalkd.journal.log import Log
 from stalkd.journal.options import LogOptions
 from stalkd.journal.recorder import job_size, pause_size
 from stalkd.journal.replay import Recovered, Replay
-from stalkd.protocol.session import Settings
+from stalkd.protocol.session import Session, Settings
 from support.core import Core
 
 EPOCH = 1_750_000_000 * NS_PER_S
@@ -163,6 +163,7 @@ class LogCore(Core):
         self.now = now
         self.wall = wall
         self.told: list[str] = []
+        self._told_fields: list[tuple[str, dict[str, object]]] = []
         replay = Replay(directory, self.broker, now, wall)
         for _ in replay.run():
             pass
@@ -173,6 +174,7 @@ class LogCore(Core):
 
     def _tell(self, name: str, **fields: object) -> None:
         self.told.append(name)
+        self._told_fields.append((name, fields))
 
     # -- rounds -----------------------------------------------------------------------------------
 
@@ -183,9 +185,14 @@ class LogCore(Core):
 
     def round(self) -> None:
         """Compact a little, write, and sync if it is time to."""
-        self.log.compact()
+        self.log.compact(self.now)
         self.log.write(self.now, self.wall)
         self.sync()
+
+    def receive(self, session: Session, data: bytes) -> None:
+        """Run commands and write them, while a sync does not end."""
+        self.service.receive(session, data, self.now)
+        self.log.write(self.now, self.wall)
 
     def sync(self) -> None:
         task = self.log.begin_sync(self.now)
@@ -215,6 +222,10 @@ class LogCore(Core):
         for file in [*self.log.writer.retired, self.log.writer.file]:
             file.close()
         self.log.space.close()
+
+    def details(self, name: str) -> list[dict[str, object]]:
+        """The fields of the events of a name."""
+        return [fields for each, fields in self._told_fields if each == name]
 
     def close(self) -> None:
         """End in good order."""

@@ -75,6 +75,7 @@ class SmallDisk(Image):
         self.reserves = reserves
         self.others = 0
         self.most_files = 1_000_000
+        self.takes_space_for_names = False
         self.inodes: list[SmallFile] = []
 
     def free(self) -> int:
@@ -96,7 +97,8 @@ class SmallDisk(Image):
     def create(self, name: str) -> File:
         if name in self.files:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
-        if len(self.inodes) >= self.most_files:
+        wanting = self.takes_space_for_names and self.free() < BLOCK
+        if wanting or len(self.inodes) >= self.most_files:
             raise full(name)
         return SmallFile(self, name)
 
