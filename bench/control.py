@@ -35,12 +35,26 @@ def fill(target: Target, count: int, shape: Shape, seconds: float = inf) -> Ledg
     return ledger
 
 
-def must_hold(target: Target, count: int, state: str = "ready") -> None:
-    """Raises WrongReply unless exactly `count` jobs are in that state in the tube `default`."""
+def must_hold(target: Target, count: int, state: str = "ready", tube: bytes = b"default") -> None:
+    """Raises WrongReply unless exactly `count` jobs are in that state in a tube."""
+    request = b"stats-tube %s\r\n" % tube
     with closing(connect(target.port)) as peer:
-        reply = ask_yaml(peer, b"stats-tube default\r\n")
+        reply = ask_yaml(peer, request)
     if reply[f"current-jobs-{state}"] != str(count):
-        raise WrongReply(b"stats-tube default (%d jobs expected)" % count, repr(reply).encode())
+        raise WrongReply(request + b"(%d jobs expected)" % count, repr(reply).encode())
+
+
+def must_know_extensions(target: Target) -> None:
+    """Raises WrongReply at once where a server knows the standard commands only."""
+    must_reply(target, b"drain off\r\n", b"ACCEPTING\r\n")
+
+
+def must_reply(target: Target, request: bytes, wanted: bytes) -> None:
+    """Raises WrongReply unless the reply to a request is this line."""
+    with closing(connect(target.port)) as peer:
+        reply = ask(peer, request)
+    if reply != wanted:
+        raise WrongReply(request, reply)
 
 
 def log_counts(target: Target) -> LogCounts:

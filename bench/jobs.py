@@ -1,7 +1,7 @@
 """The jobs of a load: their put requests, all built before anything is measured."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -31,6 +31,9 @@ FIXED = Shape(sizes=(100, 100), priorities=(0, 0), ttrs=(600, 600))
 VARIED = Shape(sizes=(60, 140), priorities=(0, _U32_MAX), ttrs=(600, 7200))
 # Bodies of one size, so that bytes of memory per job can be compared.
 VARIED_PRIORITIES = Shape(sizes=(100, 100), priorities=(0, _U32_MAX), ttrs=(600, 7200))
+
+
+Requests = Callable[[int, Shape], Iterator[bytes]]
 
 
 def puts(count: int, shape: Shape) -> Iterator[bytes]:

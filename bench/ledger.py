@@ -2,8 +2,9 @@
 
 import re
 
-_PUT = re.compile(rb"put \d+ \d+ \d+ \d+\r\n([^\n]*)\r\n")
+_PUT = re.compile(rb"put(?:-with)? \d+ \d+ \d+ \d+(?: \S+)*\r\n([^\n]*)\r\n")
 _INSERTED = re.compile(rb"INSERTED (\d+)\r\n")
+_JOB = re.compile(rb"JOB (\d+) \d+ (\d+) (\d+) 1 default\r\n([^\n]*)\r\n")
 _RESERVED = re.compile(rb"RESERVED (\d+) \d+\r\n([^\n]*)\r\n")
 
 # How much of a wrong reply an error message quotes, in bytes.
@@ -52,8 +53,20 @@ class Ledger:
         """Strikes out the jobs of a reply to reserves; each must still stand here."""
         again = []
         for job, body in _RESERVED.findall(reply):
-            if self._bodies.pop(job, None) != body:
-                raise WrongReply(b"reserve (job unknown, repeated or changed)", reply)
+            self._strike_out(job, body, reply)
             again.append(b"RESERVED %s %d\r\n%s\r\n" % (job, len(body), body))
         if reply != b"".join(again):
             raise WrongReply(b"reserve", reply)
+
+    def delivered_batch(self, reply: bytes) -> None:
+        """Strikes out the jobs of a reply to reserve-batch; none was reserved before."""
+        again = []
+        for job, pri, ttr, body in _JOB.findall(reply):
+            self._strike_out(job, body, reply)
+            again.append(b"JOB %s %d %s %s 1 default\r\n%s\r\n" % (job, len(body), pri, ttr, body))
+        if reply != b"RESERVED_BATCH %d\r\n" % len(again) + b"".join(again):
+            raise WrongReply(b"reserve-batch", reply)
+
+    def _strike_out(self, job: bytes, body: bytes, reply: bytes) -> None:
+        if self._bodies.pop(job, None) != body:
+            raise WrongReply(b"reserve (job unknown, repeated or changed)", reply)

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.calm import Patience
 from bench.isolate import in_own_process
 from bench.limit import limited
 from bench.report import Pair
-from bench.scenarios import SCENARIOS, Metrics, Scenario, Settings
+from bench.scenarios import OURS, SCENARIOS, THEIRS, Against, Metrics, Scenario, Settings
 from bench.servers import ServerFailed, Target, running
 from bench.wal import Options, fresh_directory
 
@@ -51,9 +52,11 @@ def pairs(
 
     def pair() -> Pair:
         ours = measure(scenario, servers.ours, servers, settings, scenario.wal)
-        if scenario.shows_cost:
-            return ours, measure(scenario, servers.ours, servers, settings, None)
-        return ours, measure(scenario, servers.theirs, servers, settings, scenario.wal)
+        if scenario.against is Against.NOBODY:
+            return ours, {}
+        other = servers.theirs if scenario.against is Against.THE_OTHER else servers.ours
+        wal = None if scenario.against is Against.NO_LOG else scenario.wal
+        return ours, measure(scenario, other, servers, settings, wal, THEIRS)
 
     times = range(min(count, scenario.most_pairs))
     if scenario.restless:
@@ -62,15 +65,21 @@ def pairs(
 
 
 def measure(
-    scenario: Scenario, server: str, servers: Servers, settings: Settings, wal: Options | None
+    scenario: Scenario,
+    server: str,
+    servers: Servers,
+    settings: Settings,
+    wal: Options | None,
+    side: int = OURS,
 ) -> Metrics:
     """Runs the scenario once, on a fresh server with a fresh log, or none."""
     server_core, load_core = _cores()
     metrics: Metrics = {}
     with _log(wal, servers.logs) as (options, log):
-        for stage in range(len(scenario.stages)):
+        for stage in range(len(scenario.stages(side))):
             with running(server, servers.python, server_core, options, log) as target:
-                metrics |= in_own_process(load_core, _run, scenario.name, stage, target, settings)
+                work = partial(_run, scenario.name, side, stage)
+                metrics |= in_own_process(load_core, work, target, settings)
     return metrics
 
 
@@ -92,8 +101,8 @@ def _cores() -> tuple[int, int]:
     return cores[0], cores[1]
 
 
-def _run(name: str, stage: int, target: Target, settings: Settings) -> Metrics:
+def _run(name: str, side: int, stage: int, target: Target, settings: Settings) -> Metrics:
     """What the load process does. Scenarios hold functions and travel by name."""
     scenario = next(one for one in SCENARIOS if one.name == name)
     with limited(_SCENARIO_LIMIT_S):
-        return scenario.stages[stage](target, settings)
+        return scenario.stages(side)[stage](target, settings)

@@ -8,7 +8,7 @@ from bench.ledger import Ledger
 from bench.load import Conversation, connect
 from bench.meters import cpu_clock
 from bench.plans import Moving, Putting
-from bench.section import latency_metrics, measured
+from bench.section import NS_PER_S, latency_metrics, measured
 from bench.servers import Target
 from bench.turns import Prober, Speaker, take_turns
 
@@ -26,8 +26,8 @@ def pauses(target: Target, jobs: int, moves: int, shape: Shape) -> dict[str, flo
     filling = Putting(supply, jobs // _FILL_WINDOW, _FILL_WINDOW)
     moves_ahead = batches(puts(moves * _MOVE_WINDOW, shape), _MOVE_WINDOW)
     moving = Moving(moves_ahead, _MOVE_WINDOW)
-    fill = _probed(target, filling.conversation(), 0)
-    hold = _probed(target, moving.conversation(), _MOVE_INTERVAL_NS)
+    fill = probed(target, filling.conversation(), 0)
+    hold = probed(target, moving.conversation(), _MOVE_INTERVAL_NS)
     ledger = Ledger()
     filling.check(ledger)
     moving.check(ledger)
@@ -39,11 +39,13 @@ def pauses(target: Target, jobs: int, moves: int, shape: Shape) -> dict[str, flo
     )
 
 
-def _probed(target: Target, conversation: Conversation, interval_ns: int) -> dict[str, float]:
-    """Metrics of the probes sent while the conversation goes on."""
+def probed(
+    target: Target, conversation: Conversation, interval_ns: int, kind: type[Speaker] = Speaker
+) -> dict[str, float]:
+    """Metrics of the probes sent while the conversation goes on, and how long it did."""
     with closing(connect(target.port)) as mine, closing(connect(target.port)) as other:
         prober = Prober(mine, cpu_clock(target.pid))
-        speaker = Speaker(other, conversation, interval_ns)
+        speaker = kind(other, conversation, interval_ns)
         section = measured(target.pid, 1, lambda: _latencies(prober, speaker))
     metrics = latency_metrics(section.latencies)
     work = latency_metrics(prober.work)
@@ -51,6 +53,8 @@ def _probed(target: Target, conversation: Conversation, interval_ns: int) -> dic
         metrics
         | {f"work_{name}": v for name, v in work.items()}
         | {"waited": section.passed.waited}
+        | {"seconds": section.passed.wall / NS_PER_S}
+        | {"cpu_s": section.passed.server_cpu / NS_PER_S}
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.scenarios import Metrics, Scenario
+from bench.scenarios import Against, Metrics, Scenario
 
 Pair = tuple[Metrics, Metrics]  # the server's, and those of what it is held against
 
@@ -37,14 +37,22 @@ _CPU = Column("cpu_us", "CPU us", 2, 7, compared=True)
 _BUSY = Column("busy", "busy", 2, 5)
 _BYTES = Column("bytes", "bytes", 0, 7, compared=True)
 
+_THROUGHPUT = (
+    _RATE,
+    _CPU,
+    Column("p50_us", "p50 us", 0, 7),
+    Column("p99_us", "p99 us", 0, 7),
+    _BUSY,
+)
+# Of the connection that sends a probe each ms while something large goes on.
+_PROBES = (
+    Column("p99_ms", "p99", 2, 6),
+    Column("max_ms", "max", 2, 6),
+    Column("work_max_ms", "max CPU", 2, 7),
+)
+
 _TABLES = {
-    "throughput": (
-        _RATE,
-        _CPU,
-        Column("p50_us", "p50 us", 0, 7),
-        Column("p99_us", "p99 us", 0, 7),
-        _BUSY,
-    ),
+    "throughput": _THROUGHPUT,
     "latency": (
         Column("p50_us", "p50 us", 1, 7, compared=True),
         Column("p99_us", "p99 us", 1, 7, compared=True),
@@ -89,10 +97,28 @@ _TABLES = {
         Column("needed_mb", "needed", 1, 6),
         Column("per_needed", "/needed", 2, 7),
     ),
+    "batch": _THROUGHPUT,
+    "own batch": _THROUGHPUT,
+    "policy": _THROUGHPUT,
+    "keyed": (_CPU, _BYTES, Column("exists_us", "exists", 2, 6), _RATE),
+    "crowd": (Column("seconds", "s", 2, 5), Column("cpu_us", "CPU us", 2, 6), *_PROBES),
+    "list": (
+        Column("page_p50_ms", "page p50", 2, 8),
+        Column("page_p99_ms", "page p99", 2, 8),
+        Column("page_max_ms", "page max", 2, 8),
+        Column("cpu_us", "CPU us", 2, 6),
+        *_PROBES,
+    ),
     "cost": (_CPU, _RATE, Column("p50_us", "p50 us", 0, 7), Column("p99_us", "p99 us", 0, 7)),
 }
 
 _CAPTIONS = {
+    "batch": "reserve-batch against as many pipelined reserves; pipelined deletes on both sides",
+    "own batch": "the same server with reserve-batch, and with as many pipelined reserves",
+    "policy": "a tube with every policy, none of which keeps anybody waiting, and a plain one",
+    "keyed": "puts with a key of 36 bytes, and without; exists: CPU us per refused put",
+    "crowd": "all jobs at once: s until done, CPU us per job; ms from a probe to its reply",
+    "list": "pages of 1,000 jobs, ms; CPU us per job; ms from a probe to its reply",
     "throughput": "per job; busy: share of the time the server's core worked for it",
     "latency": "from a put to the arrival of its job at a worker that waits for it",
     "idle": "bytes of resident memory per idle connection; 50 x 1 beside them",
@@ -104,6 +130,16 @@ _CAPTIONS = {
     "churn": "MB on disk, before and after each job was reserved and released with delay ten times;"
     " most: meanwhile; needed: the log's own count",
     "cost": "with a log and without",
+}
+
+# What is said of one and the same server, where it is held against itself or nobody.
+_ITSELF = {
+    "cost": ("{} -b", "{}"),
+    "own batch": ("{} batches", "{}"),
+    "policy": ("{} policies", "{}"),
+    "keyed": ("{} keys", "{}"),
+    "crowd": ("{}",),
+    "list": ("{}",),
 }
 
 _WITH_LOG = ("durable", "neighbour", "replay", "churn")
@@ -135,22 +171,25 @@ class Report:
         ratios = [f"ratio {column.title}".ljust(_RATIO_WIDTH) for column in _compared(columns)]
         print(f"\n{_CAPTIONS[self._kind]}")
         names = [f"{name:<{len(titles)}}" for name in self._servers()]
-        print(_BAR.join([" " * _NAME_WIDTH, *names, "median (min..max)"]))
-        print(_BAR.join([" " * _NAME_WIDTH, titles, titles, " ".join(ratios)]), flush=True)
+        heads = [titles for _ in names]
+        range_of = ["median (min..max)"] if ratios else []
+        print(_BAR.join([" " * _NAME_WIDTH, *names, *range_of]))
+        print(_BAR.join([" " * _NAME_WIDTH, *heads, " ".join(ratios)]), flush=True)
 
-    def _servers(self) -> tuple[str, str]:
-        """The two that this table compares."""
+    def _servers(self) -> tuple[str, ...]:
+        """Those that this table compares, or the one that it shows."""
         ours, theirs = self._names
-        if self._kind == "cost":
-            return f"{ours} -b", ours
+        if self._kind in _ITSELF:
+            return tuple(name.format(ours) for name in _ITSELF[self._kind])
         return (f"{ours} -b", f"{theirs} -b") if self._kind in _WITH_LOG else self._names
 
 
 def _line(scenario: Scenario, columns: Sequence[Column], pairs: Sequence[Pair]) -> str:
     ours = " ".join(column.show(_median(pairs, 0, column)) for column in columns)
     theirs = " ".join(column.show(_median(pairs, 1, column)) for column in columns)
+    sides = [ours] if scenario.against is Against.NOBODY else [ours, theirs]
     ratios = " ".join(_ratio(pairs, column).ljust(_RATIO_WIDTH) for column in _compared(columns))
-    return _BAR.join([scenario.name.ljust(_NAME_WIDTH), ours, theirs, ratios + _noise(pairs)])
+    return _BAR.join([scenario.name.ljust(_NAME_WIDTH), *sides, ratios + _noise(pairs)])
 
 
 def _compared(columns: Sequence[Column]) -> list[Column]:

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
 
+from bench import crowds
+from bench.batching import take_batches
 from bench.churn import churn
 from bench.company import idle_connections, tubes_alive
 from bench.jobs import FIXED, VARIED_PRIORITIES, Shape
+from bench.keyed import keyed, plain
 from bench.memory import per_job
 from bench.meters import rss_bytes
 from bench.neighbours import neighbours
 from bench.pauses import pauses
+from bench.policy import put_with_policies, take_with_policies
 from bench.restart import fill_log, started_again
 from bench.section import Section
 from bench.servers import Target
@@ -18,6 +23,10 @@ from bench.waiting import put_to_waiting
 from bench.wal import Options
 
 Metrics = dict[str, float]
+
+# The sides of a comparison.
+OURS = 0
+THEIRS = 1
 
 # A quick run does a fifth of everything that is counted in jobs.
 _QUICK_SHARE = 5
@@ -46,6 +55,9 @@ _SMALL_SEGMENT = 1024 * 1024
 _JOBS_REPLAYED = 1_000_000
 _JOBS_CHURNED = 20_000
 _ROUNDS = 10
+# Of the extended commands.
+_BATCH = 100
+_CROWD = 1_000_000
 
 EACH = Options(sync_ms=0)
 USUAL = Options(sync_ms=50)
@@ -71,6 +83,15 @@ Work = Callable[[Target, Load, Shape], Section]
 Run = Callable[[Target, Settings], Metrics]
 
 
+class Against(Enum):
+    """What a scenario's numbers are held against."""
+
+    THE_OTHER = "the other server"
+    ITSELF = "the same server, doing something else"
+    NO_LOG = "the same server without a log"
+    NOBODY = "nobody"
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One line of the report."""
@@ -81,13 +102,14 @@ class Scenario:
     most_pairs: int = 1_000  # fewer for those that take long or hardly vary
     wal: Options | None = None  # how both servers keep a log
     first: Run | None = None  # what an earlier server does
-    shows_cost: bool = False  # held against itself without a log, not against the other server
+    against: Against = Against.THE_OTHER
+    other: Run | None = None  # what is run there, if it is not the same
     restless: bool = False  # the kernel's work for the disk takes the cores: no use in repeating
 
-    @property
-    def stages(self) -> list[Run]:
+    def stages(self, side: int) -> list[Run]:
         """What is done in turn, on servers started one after the other with the same log."""
-        return [self.run] if self.first is None else [self.first, self.run]
+        run = self.run if side == OURS or self.other is None else self.other
+        return [run] if self.first is None else [self.first, run]
 
 
 def _throughput(work: Work, connections: int, window: int) -> Run:
@@ -193,7 +215,7 @@ def _costs() -> Iterator[Scenario]:
         for connections, window in ((50, 1), (50, 100)):
             run = _throughput(work, connections, window)
             name = f"wal-cost-{verb}-{connections}x{window}"
-            yield Scenario(name, "cost", run, most_pairs=3, wal=USUAL, shows_cost=True)
+            yield Scenario(name, "cost", run, most_pairs=3, wal=USUAL, against=Against.NO_LOG)
 
 
 def _beside_log() -> Iterator[Scenario]:
@@ -210,6 +232,59 @@ def _whole_logs() -> Iterator[Scenario]:
     yield Scenario("wal-churn", "churn", _churn, most_pairs=1, wal=small)
 
 
+def _batches() -> Iterator[Scenario]:
+    kinds = (("take", "batch", Against.THE_OTHER), ("own", "own batch", Against.ITSELF))
+    for verb, kind, against in kinds:
+        for connections in (1, 50):
+            batched = _throughput(take_batches, connections, _BATCH)
+            singly = _throughput(take, connections, _BATCH)
+            name = f"batch-{verb}-{connections}x{_BATCH}"
+            yield Scenario(name, kind, batched, against=against, other=singly)
+
+
+def _policies() -> Iterator[Scenario]:
+    kinds = (("put", put_with_policies, put), ("take", take_with_policies, take))
+    for verb, ruled, free in kinds:
+        for connections, window in ((50, 1), (50, 100)):
+            yield Scenario(
+                f"policy-{verb}-{connections}x{window}",
+                "policy",
+                _throughput(ruled, connections, window),
+                against=Against.ITSELF,
+                other=_throughput(free, connections, window),
+            )
+
+
+def _crowd_load(settings: Settings) -> Load:
+    return Load(50, _BATCH, settings.some(_CROWD))
+
+
+def _keyed(target: Target, settings: Settings) -> Metrics:
+    return keyed(target, _crowd_load(settings), settings.shape)
+
+
+def _unkeyed(target: Target, settings: Settings) -> Metrics:
+    return plain(target, _crowd_load(settings), settings.shape)
+
+
+def _crowd(work: Callable[[Target, int, Shape], Metrics]) -> Run:
+    return lambda target, settings: work(target, settings.some(_CROWD), settings.shape)
+
+
+def _crowds() -> Iterator[Scenario]:
+    name = f"keyed-{_CROWD}"
+    itself = Against.ITSELF
+    yield Scenario(name, "keyed", _keyed, most_pairs=2, against=itself, other=_unkeyed)
+    alone = Against.NOBODY
+    works = (("expiry", crowds.expiry), ("purge", crowds.purge), ("move", crowds.move))
+    for verb, work in works:
+        for prefix, wal in (("", None), ("wal-", USUAL)):
+            name, run = f"{prefix}{verb}-{_CROWD}", _crowd(work)
+            yield Scenario(name, "crowd", run, most_pairs=2, wal=wal, against=alone)
+    run = _crowd(crowds.listing)
+    yield Scenario(f"list-{_CROWD}", "list", run, most_pairs=2, against=alone)
+
+
 SCENARIOS = [
     *_patterns(),
     Scenario("put-to-waiting", "latency", _waiting),
@@ -224,4 +299,7 @@ SCENARIOS = [
     *_beside_log(),
     *_whole_logs(),
     *_costs(),
+    *_batches(),
+    *_policies(),
+    *_crowds(),
 ]

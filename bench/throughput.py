@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from bench.control import fill, log_counts, must_hold
-from bench.jobs import Shape, batches, puts
+from bench.jobs import Requests, Shape, batches, puts
 from bench.ledger import Ledger
 from bench.load import Connections
 from bench.plans import Putting, Taking
@@ -40,10 +40,10 @@ class Load:
         return self.seconds / _WARM_UP_SHARE
 
 
-def put(target: Target, load: Load, shape: Shape) -> Section:
+def put(target: Target, load: Load, shape: Shape, requests: Requests = puts) -> Section:
     """Puts jobs and leaves them there."""
     window = load.window
-    supply = iter(list(batches(puts(load.warm_up + load.jobs, shape), window)))
+    supply = iter(list(batches(requests(load.warm_up + load.jobs, shape), window)))
     warm_up = Putting(supply, load.warm_up // window, window, load.warm_up_s)
     ledger = Ledger()
     with closing(Connections(target.port, load.connections)) as lines:
@@ -56,14 +56,14 @@ def put(target: Target, load: Load, shape: Shape) -> Section:
     return section
 
 
-def take(target: Target, load: Load, shape: Shape) -> Section:
+def take(target: Target, load: Load, shape: Shape, way: type[Taking] = Taking) -> Section:
     """Reserves and deletes jobs that were put beforehand, to the last one if there is time."""
     window = load.window
     ledger = fill(target, load.warm_up + load.jobs, shape, load.seconds)
-    warm_up = Taking(load.warm_up // window, window, load.warm_up_s)
+    warm_up = way(load.warm_up // window, window, load.warm_up_s)
     with closing(Connections(target.port, load.connections)) as lines:
         _drive(lines, warm_up)
-        taking = Taking((len(ledger) - warm_up.jobs) // window, window, load.seconds)
+        taking = way((len(ledger) - warm_up.jobs) // window, window, load.seconds)
         section = _measured(target, lines, taking)
     warm_up.check(ledger)
     taking.check(ledger)

@@ -108,12 +108,16 @@ class Speaker:
         """Sends the next request if it is time, or takes what came of the reply."""
         if self._asked:
             self._reply += _received(self._peer)
-            if self._reply.count(b"\n") == self._lines:
+            if self._is_whole():
                 self._go_on()
         elif self.talks and now >= self._next_at:
             self._next_at = now + self._interval
             self._asked = True
             self._peer.sendall(self._request)
+
+    def _is_whole(self) -> bool:
+        """Whether all of the reply is there."""
+        return self._reply.count(b"\n") == self._lines
 
     def _go_on(self) -> None:
         self._asked = False
@@ -122,6 +126,16 @@ class Speaker:
             self._request, self._lines = self._conversation.send(reply)
         except StopIteration:
             self.talks = False
+
+
+class DocumentSpeaker(Speaker):
+    """A connection whose replies tell their size, however many lines they have."""
+
+    def _is_whole(self) -> bool:
+        line, end, text = self._reply.partition(b"\r\n")
+        if end and not line.startswith(b"OK "):
+            raise WrongReply(self._request, self._reply)
+        return bool(end) and len(text) == int(line[3:]) + 2
 
 
 def take_turns(probers: Sequence[Prober], speakers: Sequence[Speaker]) -> None:

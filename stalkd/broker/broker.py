@@ -11,14 +11,16 @@ invariant, never a client's mistake.
 
 from __future__ import annotations
 
+from stalkd.broker import chores, fates
 from stalkd.broker import job as rules
-from stalkd.broker.alarms import Alarms, Owner
+from stalkd.broker.alarms import Alarms
+from stalkd.broker.bells import ring
+from stalkd.broker.choice import best_tube
 from stalkd.broker.client import Client, Outcome
 from stalkd.broker.directory import Directory
 from stalkd.broker.job import RESERVED, Job
 from stalkd.broker.limits import (
     DEADLINE_MARGIN_NS,
-    ID_BITS,
     ID_MASK,
     JOB_COST,
     MIN_TTR_S,
@@ -27,13 +29,14 @@ from stalkd.broker.limits import (
 )
 from stalkd.broker.queues import Queues
 from stalkd.broker.recorder import NO_RECORDER, Recorder
+from stalkd.broker.terms import Reason
 from stalkd.broker.tube import Tube
 
 
 class Broker:
     """All there is: ``directory`` (tubes, clients), ``queues`` (jobs), ``alarms`` (time).
 
-    ``memory`` is the bytes that jobs take: their bodies and JOB_COST each. ``recorder`` is told of
+    ``memory`` is the bytes that jobs take (see ``fates.cost``). ``recorder`` is told of
     each change that a restart must know.
     """
 
@@ -48,6 +51,9 @@ class Broker:
         self.memory = 0
         self.total_jobs = 0
         self.timeouts = 0
+        self.expired = 0
+        self.dead = 0
+        self._interrupted: list[Job] = []
 
     # -- what a restart brings back -------------------------------------------------------------
 
@@ -62,8 +68,9 @@ class Broker:
         it is buried. To be called before there are clients.
         """
         self.jobs[job.id] = job
-        self.memory += len(job.body) + JOB_COST
+        self.memory += fates.cost(job)
         self.last_id = max(self.last_id, job.id)
+        fates.enlist(self, job)
         if job.state is rules.DELAYED and order > now:
             self.queues.add_delayed(job, order)
         elif job.state is rules.BURIED:
@@ -72,12 +79,26 @@ class Broker:
         else:
             job.state = rules.READY
             self.queues.add_ready(job, now)
+            if fates.is_spent(job):
+                self._interrupted.append(job)
+
+    def end_interrupted_leases(self, now: int) -> None:
+        """Let the jobs end that were on their last attempt when the daemon before ended.
+
+        They die, in the order of their ids, unless they have expired meanwhile. To be called once
+        what a restart must know is recorded again.
+        """
+        jobs, self._interrupted = self._interrupted, []
+        for job in sorted(jobs, key=lambda job: job.id):
+            self.queues.take(job)
+            fates.ends(self, job, Reason.RESTARTED, now)
 
     def restore_pause(self, name: str, seconds: int, until: int) -> Tube:
         """Put back a pause; the tube lives at least until it ends, or somebody leaves the tube."""
         tube = self.directory.tube(name)
         tube.pause_s = seconds
         tube.paused_until = until
+        tube.closed = True
         self.alarms.advance(tube, until)
         return tube
 
@@ -88,21 +109,28 @@ class Broker:
         self.last_id += 1
         return self.last_id
 
-    def put(self, job: Job, now: int) -> None:
-        """Queue a new job, made with an id from ``new_id``."""
+    def put(self, job: Job, now: int, delay_ends: int = 0) -> None:
+        """Queue a new job, made with an id from ``new_id``.
+
+        Whether its tube takes it, and whether its key is free, is asked before. ``delay_ends`` is
+        for a delay that is no whole number of seconds.
+        """
         job.ttr = max(job.ttr, MIN_TTR_S)
         self.jobs[job.id] = job
         self.memory += len(job.body) + JOB_COST
         self.total_jobs += 1
-        job.tube.total_jobs += 1
+        tube = job.tube
+        tube.total_jobs += 1
+        if tube.policy is not None or job.terms is not None:
+            fates.admit(self, job, now)
         if job.delay:
-            self.queues.add_delayed(job, now + job.delay * NS_PER_S)
+            self.queues.add_delayed(job, delay_ends or now + job.delay * NS_PER_S)
             self.recorder.put(job)
         else:
             self.recorder.put(job)
             self.queues.add_ready(job, now)
 
-    def delete(self, client: Client, job_id: int) -> bool:
+    def delete(self, client: Client, job_id: int, now: int) -> bool:
         """Delete a job that the client holds, or that nobody holds. False: no such job."""
         job = self.jobs.get(job_id)
         if job is None or (job.state is RESERVED and job.holder is not client):
@@ -111,8 +139,15 @@ class Broker:
         del self.jobs[job_id]
         self.recorder.deleted(job)
         self.memory -= len(job.body) + JOB_COST
+        if job.terms is not None:
+            self.memory -= job.terms.cost()
+            fates.strike(job)
+        if self.queues.watchers:
+            self.queues.tell_watchers(job_id, Outcome.DELETED)
         tube = job.tube
         tube.deletes += 1
+        if tube.policy is not None:
+            self.queues.serve(tube, now)
         if not tube.using and not tube.watching:
             self.directory.drop_if_unused(tube)
         return True
@@ -126,16 +161,22 @@ class Broker:
         job.pri = pri
         job.delay = delay
         job.marked().releases += 1
+        tube = job.tube
+        is_special = tube.policy is not None or job.terms is not None
+        if is_special and fates.ends(self, job, Reason.RELEASED, now):
+            return True
         if delay:
             job.state = rules.RELEASE_WITH_DELAY[job.state]
             self.queues.add_delayed(job, now + delay * NS_PER_S)
+            if is_special:
+                self.queues.serve(tube, now)
         else:
             job.state = rules.RELEASE[job.state]
             self.queues.add_ready(job, now)
         self.recorder.changed(job)
         return True
 
-    def bury(self, client: Client, job_id: int, pri: int) -> bool:
+    def bury(self, client: Client, job_id: int, pri: int, now: int) -> bool:
         """Put a held job aside until it is kicked. False: not held."""
         job = self._held(client, job_id)
         if job is None:
@@ -143,9 +184,14 @@ class Broker:
         self.queues.take(job)
         job.pri = pri
         job.marked().buries += 1
+        if fates.is_overdue(job, now):
+            return fates.ends(self, job, Reason.RELEASED, now)
         job.state = rules.BURY[job.state]
         self.queues.add_buried(job)
         self.recorder.changed(job)
+        if self.queues.watchers:
+            self.queues.tell_watchers(job_id, Outcome.BURIED)
+        self.queues.serve(job.tube, now)
         return True
 
     def touch(self, client: Client, job_id: int, now: int) -> bool:
@@ -153,7 +199,15 @@ class Broker:
         job = self._held(client, job_id)
         if job is None:
             return False
-        self.queues.renew_lease(job, client, now)
+        self.queues.renew_lease(job, client, now + job.lease_ns())
+        return True
+
+    def touch_for(self, client: Client, job_id: int, lease_ends: int) -> bool:
+        """Let the lease of a held job end at a time. False: not held."""
+        job = self._held(client, job_id)
+        if job is None:
+            return False
+        self.queues.renew_lease(job, client, lease_ends)
         return True
 
     def kick(self, tube: Tube, bound: int, now: int) -> int:
@@ -176,8 +230,10 @@ class Broker:
         self.queues.take(job)
         job.marked().kicks += 1
         job.state = rules.KICK[job.state]
+        is_recorded = fates.revive(self, job)
         self.queues.add_ready(job, now)
-        self.recorder.changed(job)
+        if not is_recorded:
+            self.recorder.changed(job)
 
     def _held(self, client: Client, job_id: int) -> Job | None:
         job = self.jobs.get(job_id)
@@ -192,7 +248,7 @@ class Broker:
         ``wait_until`` (NEVER for no limit) is not after ``now``; else the client waits, and its
         answer comes through ``queues.answers``.
         """
-        tube = _best_tube(client)
+        tube = best_tube(client, now)
         if tube is not None:
             job = self.queues.take_first(tube)
             self.queues.lease(job, client, now)
@@ -223,6 +279,7 @@ class Broker:
         tube.pauses += 1
         tube.pause_s = seconds
         tube.paused_until = now + seconds * NS_PER_S if seconds else 0
+        self.queues.restrict(tube, now)
         if seconds:
             self.alarms.advance(tube, tube.paused_until)
         else:
@@ -235,16 +292,21 @@ class Broker:
     def disconnect(self, client: Client, now: int) -> None:
         """Forget a client; the jobs it held go back, the most urgent first, uncounted."""
         self.queues.stop_waiting(client)
+        chores.stop(self, client)
         held = [self.jobs[key & ID_MASK] for key in client.leases]
         for job in sorted(held, key=lambda job: (job.pri, job.id)):
-            self._return(job, now)
+            self.end_lease(job, Reason.DISCONNECTED, now)
         self.directory.leave(client)
 
-    def _return(self, job: Job, now: int) -> None:
-        """End a lease without a word from its holder."""
+    def end_lease(self, job: Job, reason: Reason, now: int) -> bool:
+        """End a lease without a word from its holder; tell whether the job is ready again."""
         self.queues.take(job)
+        is_special = job.terms is not None or job.tube.policy is not None
+        if is_special and fates.ends(self, job, reason, now):
+            return False
         job.state = rules.LEASE_ENDS[job.state]
         self.queues.add_ready(job, now)
+        return True
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -253,7 +315,7 @@ class Broker:
         return self.alarms.next()
 
     def tick(self, now: int) -> None:
-        """Do what is due at ``now``: leases, delays, pauses and waits that end, in that order.
+        """Do what is due at ``now``: leases, delays, pauses, expiries and waits that end.
 
         Handles at most TICK_LIMIT deadlines; ``next_deadline`` tells whether more are due. The
         result does not depend on how often it is called: what was due at different times is done
@@ -265,46 +327,5 @@ class Broker:
                 return
             owner, when = due
             if owner.next_deadline() <= when:
-                self._ring(owner, when, now)
+                ring(self, owner, when, now)
             self.alarms.advance(owner, owner.next_deadline())
-
-    def _ring(self, owner: Owner, when: int, now: int) -> None:
-        if isinstance(owner, Client):
-            self._ring_client(owner, when, now)
-        elif isinstance(owner, Tube):
-            self._ring_tube(owner, when, now)
-
-    def _ring_tube(self, tube: Tube, when: int, now: int) -> None:
-        if tube.delayed.size and tube.delayed.first() >> ID_BITS <= when:
-            job = self.jobs[tube.delayed.first() & ID_MASK]
-            self.queues.take(job)
-            job.state = rules.DELAY_ENDS[job.state]
-            self.queues.add_ready(job, now)
-        else:
-            tube.paused_until = tube.pause_s = 0
-            self.recorder.paused(tube)
-            self.queues.serve(tube, now)
-            self.directory.drop_if_unused(tube)
-
-    def _ring_client(self, client: Client, when: int, now: int) -> None:
-        if client.first_lease_end() <= when:
-            job = self.jobs[client.leases.first() & ID_MASK]
-            job.marked().timeouts += 1
-            self.timeouts += 1
-            self._return(job, now)
-            self.recorder.expired(job)
-        elif client.first_lease_end() - DEADLINE_MARGIN_NS <= when:
-            self.queues.answer(client, Outcome.DEADLINE_SOON)
-        else:
-            self.queues.answer(client, Outcome.TIMED_OUT)
-
-
-def _best_tube(client: Client) -> Tube | None:
-    """Return the watched tube, not paused, whose first ready job has the smallest key."""
-    best = None
-    for tube in client.watched:
-        if not tube.ready.size or tube.paused_until:
-            continue
-        if best is None or tube.ready.first() < best.ready.first():
-            best = tube
-    return best

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from stalkd.broker.fates import cost
 from stalkd.broker.job import BURIED, DELAYED, READY, RESERVED, State
-from stalkd.broker.limits import ID_MASK, JOB_COST, NEVER, URGENT_BELOW
+from stalkd.broker.limits import ID_BITS, ID_MASK, NEVER, URGENT_BELOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,8 @@ def check(broker: Broker) -> None:
         *_places(broker),
         *_totals(broker),
         *(fault for tube in broker.directory.tubes.values() for fault in _tube(broker, tube)),
-        *(fault for client in broker.directory.clients for fault in _client(client)),
+        *(fault for client in broker.directory.clients for fault in _client(broker, client)),
+        *_watchers(broker),
         *_mentioned(broker),
         *_alarms(broker),
     ]
@@ -71,7 +73,8 @@ def _totals(broker: Broker) -> Iterator[str]:
     """The broker's counters equal what is counted."""
     queues, directory = broker.queues, broker.directory
     states = Counter(job.state for job in broker.jobs.values())
-    waiting = sum(client.wait_until is not None for client in directory.clients)
+    clients = directory.clients
+    waiting = sum(each.wait_until is not None and not each.awaits for each in clients)
     yield from _unequal(
         "broker",
         reserved=(queues.reserved, states[RESERVED]),
@@ -81,7 +84,7 @@ def _totals(broker: Broker) -> Iterator[str]:
         waiting=(queues.waiting, waiting),
         producers=(directory.producers, sum(client.producer for client in directory.clients)),
         workers=(directory.workers, sum(client.worker for client in directory.clients)),
-        memory=(broker.memory, sum(len(job.body) + JOB_COST for job in broker.jobs.values())),
+        memory=(broker.memory, sum(map(cost, broker.jobs.values()))),
     )
 
 
@@ -105,22 +108,55 @@ def _tube(broker: Broker, tube: Tube) -> Iterator[str]:
         using=(tube.using, sum(client.used is tube for client in clients)),
         watching=(tube.watching, sum(tube in client.watched for client in clients)),
     )
-    kept = tube is broker.directory.default or tube.paused_until
+    kept = tube is broker.directory.default or tube.paused_until or tube.policy is not None
     if not (tube.using or tube.watching or jobs or kept):
         yield f"{tube} exists, but nothing refers to it"
-    if tube.waiting and tube.ready.size and not tube.paused_until:
+    if tube.waiting and tube.ready.size and not tube.closed:
         yield f"{tube} has ready jobs and clients that wait for them"
+    if tube.closed != (bool(tube.paused_until or tube.reopens) or tube.is_crowded()):
+        yield f"{tube} is {'closed' if tube.closed else 'open'} for no reason"
+    yield from _known(tube, jobs)
     for client in tube.waiting:
-        if client.wait_until is None or tube not in client.watched:
+        if client.wait_until is None or client.awaits or tube not in client.watched:
             yield f"{tube} lists a client that does not wait for it"
 
 
-def _client(client: Client) -> Iterator[str]:
+def _known(tube: Tube, jobs: list[Job]) -> Iterator[str]:
+    """Keys and times of expiry are those of the jobs there are."""
+    termed = [(job, job.terms) for job in jobs if job.terms is not None]
+    keys = {terms.key: job.id for job, terms in termed if terms.key}
+    if len(keys) != sum(bool(terms.key) for _, terms in termed):
+        yield f"{tube} has two jobs of the same key"
+    if tube.keys != keys:
+        yield f"{tube} knows keys {tube.keys}, but its jobs have {keys}"
+    found = set(tube.expiring or ())
+    for job, terms in termed:
+        key = terms.expires << ID_BITS | job.id
+        if terms.expires != NEVER and key not in found and job.holder is None:
+            yield f"{job} is to expire, but will not"
+        found.discard(key)
+    if found:
+        yield f"{len(found)} jobs are to expire in {tube} that do not, or are not there"
+
+
+def _client(broker: Broker, client: Client) -> Iterator[str]:
     if not client.watched:
         yield f"{client} watches nothing"
+    waits = client.wait_until is not None
     for tube in client.watched:
-        if (client in tube.waiting) != (client.wait_until is not None):
+        if (client in tube.waiting) != (waits and not client.awaits):
             yield f"{client} and {tube} disagree whether it waits"
+    if client.awaits and (not waits or client not in broker.queues.watchers[client.awaits]):
+        yield f"{client} does not wait for job {client.awaits}"
+
+
+def _watchers(broker: Broker) -> Iterator[str]:
+    """Who is waited for lives, and who waits knows it."""
+    for number, clients in broker.queues.watchers.items():
+        if number not in broker.jobs or not clients:
+            yield f"job {number} is waited for by {len(clients)}, but does not exist"
+        if any(client.awaits != number for client in clients):
+            yield f"job {number} is waited for by a client that does not"
 
 
 def _mentioned(broker: Broker) -> Iterator[str]:
@@ -135,7 +171,9 @@ def _mentioned(broker: Broker) -> Iterator[str]:
 
 def _alarms(broker: Broker) -> Iterator[str]:
     """Whoever has something due has an alarm that is not later."""
-    owners = [*broker.directory.tubes.values(), *broker.directory.clients]
+    clients = broker.directory.clients
+    chores = [client.chore for client in clients if client.chore is not None]
+    owners = [*broker.directory.tubes.values(), *clients, *chores]
     for owner in owners:
         if owner.alarm > owner.next_deadline():
             yield f"{owner} has something due before its alarm"

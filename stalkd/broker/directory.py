@@ -33,9 +33,14 @@ class Directory:
         self.producers = 0
         self.workers = 0
 
-    def enter(self) -> Client:
-        """Return a new client, which uses and watches the default tube."""
+    def new_serial(self) -> int:
+        """Return a number for an owner of alarms. None is used twice."""
+        return next(self._serials)
+
+    def enter(self, peer: str = "") -> Client:
+        """Return a new client, which uses and watches the default tube; ``peer`` is where it is."""
         client = Client(self.default, next(self._serials))
+        client.peer = peer
         self.default.using += 1
         self.default.watching += 1
         self.clients[client] = None
@@ -104,6 +109,8 @@ class Directory:
     def drop_if_unused(self, tube: Tube) -> None:
         """Forget a tube that nobody refers to any more."""
         if tube.using or tube.watching or tube is self.default or tube.has_jobs():
+            return
+        if tube.policy is not None:
             return
         if self.tubes.get(tube.name) is tube:
             del self.tubes[tube.name]

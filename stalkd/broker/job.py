@@ -10,8 +10,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from stalkd.broker.limits import NS_PER_S
+
 if TYPE_CHECKING:
     from stalkd.broker.client import Client
+    from stalkd.broker.terms import Terms
     from stalkd.broker.tube import Tube
 
 
@@ -38,6 +41,9 @@ BURY: Final = {RESERVED: BURIED}
 KICK: Final = {BURIED: READY, DELAYED: READY}
 DELAY_ENDS: Final = {DELAYED: READY}
 LEASE_ENDS: Final = {RESERVED: READY}
+DIE: Final = {RESERVED: BURIED, READY: BURIED}
+DIE_ELSEWHERE: Final = {RESERVED: READY, READY: READY}
+MOVE: Final = {READY: READY, DELAYED: DELAYED, BURIED: READY}
 
 TRANSITIONS: Final = {
     "reserve": RESERVE,
@@ -48,15 +54,22 @@ TRANSITIONS: Final = {
     "kick": KICK,
     "delay ends": DELAY_ENDS,
     "lease ends": LEASE_ENDS,
+    "die": DIE,
+    "die elsewhere": DIE_ELSEWHERE,
+    "move": MOVE,
 }
 """Event -> {state before: state after}. A put makes a job READY or DELAYED; a delete ends it in
-any state (a reserved one only for its holder)."""
+any state (a reserved one only for its holder), expiry in any but reserved. "die elsewhere" and
+"move" put it into another tube."""
 
 
 class Past:
-    """How often things happened to a job that do not happen to most jobs."""
+    """How often things happened to a job that do not happen to most jobs.
 
-    __slots__ = ("buries", "kicks", "releases", "timeouts")
+    ``touches`` counts within the current lease, which began at ``leased`` (nanoseconds).
+    """
+
+    __slots__ = ("buries", "kicks", "leased", "releases", "timeouts", "touches")
 
     def __init__(self) -> None:
         """Nothing yet."""
@@ -64,6 +77,8 @@ class Past:
         self.releases = 0
         self.buries = 0
         self.kicks = 0
+        self.touches = 0
+        self.leased = 0
 
 
 class Job:
@@ -73,7 +88,8 @@ class Job:
     (priority, id) when ready, (deadline, id) when reserved or delayed, (order of burial, id) when
     buried. ``created`` is in nanoseconds, ``delay`` and ``ttr`` in seconds. Most jobs are put,
     reserved and deleted: only the others get a ``Past``. ``file`` is the number of the log's
-    segment that holds the job's latest whole record, 0 when there is no log.
+    segment that holds the job's latest whole record, 0 when there is no log. ``terms`` is what only
+    jobs of the extended commands and of tubes with a policy have.
     """
 
     __slots__ = (
@@ -88,6 +104,7 @@ class Job:
         "pri",
         "reserves",
         "state",
+        "terms",
         "ttr",
         "tube",
     )
@@ -120,12 +137,25 @@ class Job:
         self.holder = None
         self.reserves = 0
         self.past: Past | None = None
+        self.terms: Terms | None = None
 
     def marked(self) -> Past:
         """Return the job's past, to be added to."""
         if self.past is None:
             self.past = Past()
         return self.past
+
+    def lease_ns(self) -> int:
+        """Return its time-to-run in nanoseconds."""
+        return self.ttr * NS_PER_S if self.terms is None else self.terms.lease
+
+    def attempts(self) -> int:
+        """Return how often it has been reserved since it was put, kicked or moved."""
+        return self.reserves if self.terms is None else self.reserves - self.terms.base
+
+    def ready_since(self, now: int) -> int:
+        """Return since when it has waited to be reserved, as far as ageing is concerned."""
+        return min(now, self.created + self.delay * NS_PER_S)
 
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.state} in {self.tube.name}, {len(self.body)} bytes>"

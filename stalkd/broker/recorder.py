@@ -34,6 +34,18 @@ class Recorder:
     def deleted(self, job: Job) -> None:
         """Note that a job is gone."""
 
+    def changing(self, job: Job) -> None:
+        """Note that a job's terms or tube are about to change; ``moved`` follows."""
+
+    def moved(self, job: Job) -> None:
+        """Note that they have changed, and perhaps all that ``changed`` is about."""
+
+    def deciding(self, tube: Tube) -> None:
+        """Note that a tube's policy is about to change; ``decided`` follows."""
+
+    def decided(self, tube: Tube) -> None:
+        """Note a tube's policy, or that it has none any more."""
+
     def paused(self, tube: Tube) -> None:
         """Note that a tube's pause has begun or ended."""
 

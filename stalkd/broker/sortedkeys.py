@@ -40,6 +40,15 @@ class SortedKeys:
         self._maxes: list[int] = []
         self.size = 0
 
+    @classmethod
+    def of(cls, keys: list[int]) -> SortedKeys:
+        """Return a collection of keys that are sorted already."""
+        self = cls()
+        self._chunks = [keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK)]
+        self._maxes = [chunk[-1] for chunk in self._chunks]
+        self.size = len(keys)
+        return self
+
     def __len__(self) -> int:
         return self.size
 
@@ -57,6 +66,14 @@ class SortedKeys:
     def first(self) -> int:
         """Return the smallest key. Raises IndexError when there is none."""
         return self._chunks[0][0]
+
+    def after(self, key: int) -> int | None:
+        """Return the smallest key that is not below ``key``, None when there is none."""
+        place = bisect_left(self._maxes, key)
+        if place == len(self._chunks):
+            return None
+        chunk = self._chunks[place]
+        return chunk[bisect_left(chunk, key)]
 
     def add(self, key: int) -> None:
         """Add a key that is not there yet."""

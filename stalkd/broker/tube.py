@@ -11,6 +11,7 @@ from stalkd.broker.sortedkeys import SortedKeys
 
 if TYPE_CHECKING:
     from stalkd.broker.client import Client
+    from stalkd.broker.policy import Policy
 
 
 class Tube(Owner):
@@ -20,19 +21,35 @@ class Tube(Owner):
     holds the clients blocked on it, first come first; an OrderedDict, because the oldest entry of
     a plain dict gets slow to find once many before it are gone. ``paused_until`` is in
     nanoseconds, 0 when not paused; ``pause_s`` is what the client asked for, in seconds. ``file``
-    is the number of the log's segment that holds the record of the pause, 0 when there is none.
+    is the number of the log's segment that holds the record of the pause, 0 when there is none;
+    ``policy_file`` is the same for the policy, which is None where there is none.
+
+    ``closed`` says that nobody may reserve now: it is paused; or, by its policy, has all the leases
+    it may, or must wait until ``reopens`` (nanoseconds, 0 when it need not). ``paced`` is when the
+    next reserve is due by its rate. ``expiring`` holds (time, id) of all jobs that will expire,
+    ``keys`` the ids of its jobs that have a key.
     """
 
     __slots__ = (
         "buried",
+        "closed",
+        "dead",
         "deletes",
         "delayed",
+        "expired",
+        "expiring",
         "file",
+        "keys",
         "name",
+        "paced",
         "pause_s",
         "paused_until",
         "pauses",
+        "policy",
+        "policy_file",
         "ready",
+        "rejected",
+        "reopens",
         "reserved",
         "total_jobs",
         "urgent",
@@ -59,6 +76,16 @@ class Tube(Owner):
         self.total_jobs = 0
         self.deletes = 0
         self.pauses = 0
+        self.policy: Policy | None = None
+        self.policy_file = 0
+        self.closed = False
+        self.paced = 0
+        self.reopens = 0
+        self.expiring: SortedKeys | None = None
+        self.keys: dict[str, int] = {}
+        self.expired = 0
+        self.dead = 0
+        self.rejected = 0
 
     def __repr__(self) -> str:
         return f"<Tube {self.name}>"
@@ -67,7 +94,45 @@ class Tube(Owner):
         """Tell whether any job, in any state, belongs to this tube."""
         return bool(self.ready.size or self.reserved or self.delayed.size or self.buried.size)
 
+    def job_count(self) -> int:
+        """Return how many jobs belong to this tube, in whatever state."""
+        return self.ready.size + self.reserved + self.delayed.size + self.buried.size
+
     def next_deadline(self) -> int:
-        """Return when the first delay or the pause ends, or NEVER."""
+        """Return when time next changes something here, or NEVER.
+
+        A delay or the pause ends, a job expires, or the rate allows the next reserve.
+        """
         delay_ends = self.delayed.first() >> ID_BITS if self.delayed.size else NEVER
-        return min(delay_ends, self.paused_until or NEVER)
+        due = min(delay_ends, self.paused_until or NEVER, self.reopens or NEVER)
+        return min(due, self.first_expiry()) if self.expiring is not None else due
+
+    def first_expiry(self) -> int:
+        """Return when the next job expires, or NEVER."""
+        expiring = self.expiring
+        return expiring.first() >> ID_BITS if expiring is not None and expiring.size else NEVER
+
+    # -- what its policy says -------------------------------------------------------------------
+
+    def is_full(self) -> bool:
+        """Tell whether puts are refused."""
+        policy = self.policy
+        return policy is not None and 0 < policy.max_jobs <= self.job_count()
+
+    def is_crowded(self) -> bool:
+        """Tell whether it has all the leases that it may."""
+        policy = self.policy
+        return policy is not None and 0 < policy.concurrency <= self.reserved
+
+    def pace(self, now: int) -> None:
+        """Count a reserve towards its rate."""
+        policy = self.policy
+        if policy is not None and policy.rate:
+            self.paced = max(self.paced, now) + policy.interval()
+
+    def restrict(self, now: int) -> None:
+        """Find out anew whether it is closed."""
+        policy = self.policy
+        opens = policy.opens(self.paced) if policy is not None and policy.rate else 0
+        self.reopens = opens if opens > now else 0
+        self.closed = bool(self.paused_until or self.reopens) or self.is_crowded()

@@ -145,16 +145,22 @@ class Compactor:
             raise BrokenInvariantError(f"{segment} holds nothing, but has live bytes")
 
     def _copy_entry(self, segment: Segment, index: int) -> int:
-        """Write a job or a pause again, if its record is still the one here; return its size."""
+        """Write again what an entry is about, if its record is still here; return its size."""
         number, jobs = segment.number, len(segment.ids)
         if index < jobs:
             job = self._broker.jobs.get(segment.ids[index])
             size = self._recorder.copy(job) if job is not None and job.file == number else 0
         else:
-            tube = self._broker.directory.tubes.get(segment.tubes[index - jobs])
-            is_here = tube is not None and tube.file == number
-            size = self._recorder.copy_pause(tube) if tube is not None and is_here else 0
+            size = self._copy_tube(segment.tubes[index - jobs], number)
         self.copied += bool(size)
+        return size
+
+    def _copy_tube(self, name: str, number: int) -> int:
+        tube, size = self._broker.directory.tubes.get(name), 0
+        if tube is not None and tube.file == number:
+            size += self._recorder.copy_pause(tube)
+        if tube is not None and tube.policy_file == number:
+            size += self._recorder.copy_policy(tube)
         return size
 
     def _finish(self, segment: Segment) -> None:

@@ -121,6 +121,10 @@ class Log:
             return True
         return self.writer.secure(body)
 
+    def demand_sync(self) -> None:
+        """Let no reply leave that is made now before all is on the disk."""
+        self.syncs.demand()
+
     def write(self, now: int, wall: int) -> None:
         """Write what was recorded; ``wall`` is the wall clock's lead now."""
         if self.failed is not None or self._write_error is not None:
@@ -144,9 +148,7 @@ class Log:
         """Tell whether replies may leave that were made up to now."""
         if self.failed is not None:
             return True
-        if self._write_error is not None:
-            return False
-        return not self.is_stalled and self.syncs.clears(now)
+        return self._write_error is None and not self.is_stalled and self.syncs.clears(now)
 
     def compact(self, now: int) -> None:
         """Copy a little, if it is time to."""

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from stalkd.broker import policies
 from stalkd.broker.job import DELAYED, READY, Job
-from stalkd.journal.recorder import job_size, pause_size
-from stalkd.journal.records import Change, Checkpoint, Delete, JobRecord, Pause, Record, Reserve
+from stalkd.broker.policy import NO_POLICY, Policy
+from stalkd.journal.recorder import job_size, pause_size, policy_size
+from stalkd.journal.records import (
+    Change,
+    Checkpoint,
+    Delete,
+    JobRecord,
+    Moved,
+    Pause,
+    PolicyRecord,
+    Record,
+    Reserve,
+    Termed,
+)
 
 if TYPE_CHECKING:
     from stalkd.broker.broker import Broker
@@ -35,6 +48,7 @@ class Memory:
         self.jobs: dict[int, Job] = {}
         self._orders: dict[int, int] = {}
         self._pauses: dict[str, tuple[Pause, Segment]] = {}
+        self._policies: dict[str, tuple[Policy, Segment]] = {}
         self._integers: dict[int, int] = {}
         self.first = 1
         self.synced: Position = (0, 0)
@@ -47,6 +61,9 @@ class Memory:
             Reserve: self._reserve,
             Delete: self._delete,
             Pause: self._pause,
+            Termed: self._termed,
+            Moved: self._moved,
+            PolicyRecord: self._policy,
         }
 
     def enter(self, segment: Segment) -> None:
@@ -111,6 +128,26 @@ class Memory:
             past.buries = record.buries
             past.kicks = record.kicks
 
+    def _termed(self, record: Record) -> None:
+        assert isinstance(record, Termed)  # noqa: S101 - for the type checker
+        self._job(record.job)
+        self.jobs[record.job.id].terms = record.terms.terms(self._wall)
+
+    def _moved(self, record: Record) -> None:
+        assert isinstance(record, Moved)  # noqa: S101 - for the type checker
+        job = self.jobs.get(record.job.id)
+        if job is not None:
+            job.tube = self._broker.directory.tube(record.job.tube)
+            job.terms = record.terms.terms(self._wall)
+            job.pri = self._shared(record.job.pri)
+            job.delay = record.job.delay
+            self._place(job, record.job)
+
+    def _policy(self, record: Record) -> None:
+        assert isinstance(record, PolicyRecord)  # noqa: S101 - for the type checker
+        self._policies[record.tube] = (record.policy, self._segment)
+        self._segment.tubes.append(record.tube)
+
     def _reserve(self, record: Record) -> None:
         assert isinstance(record, Reserve)  # noqa: S101 - for the type checker
         job = self.jobs.get(record.id)
@@ -129,11 +166,22 @@ class Memory:
 
     # -- into the broker ------------------------------------------------------------------------
 
+    def _restore_policies(self) -> None:
+        """Give tubes their policies, before jobs come which they are about."""
+        for name, (policy, segment) in self._policies.items():
+            if policy != NO_POLICY:
+                tube = policies.restore(self._broker, name, policy)
+                tube.policy_file = segment.number
+                segment.live += policy_size(tube)
+
     def restore(self, segments: dict[int, Segment], now: int) -> Iterator[None]:
         """Fill the broker, a batch at a time, and count what of ``segments`` is needed."""
         broker = self._broker
         broker.last_id = self._last_id
+        self._restore_policies()
         for count, job in enumerate(self.jobs.values(), 1):
+            if job.terms is not None and job.terms.key in job.tube.keys:
+                job.terms.key = ""  # The end of the other one is in a part that was damaged.
             segments[job.file].live += job_size(job)
             order = 0 if job.state is READY else self._orders[job.id]
             broker.restore(job, order - self._wall if job.state is DELAYED else order, now)

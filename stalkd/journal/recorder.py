@@ -9,12 +9,16 @@ from stalkd.journal.frames import FRAME_SIZE
 from stalkd.journal.records import (
     JOB_FIXED,
     PAUSE_FIXED,
+    POLICY_FIXED,
     pack_change,
     pack_delete,
     pack_job,
+    pack_moved,
     pack_pause,
+    pack_policy,
     pack_reserve,
 )
+from stalkd.journal.terms import terms_size
 
 if TYPE_CHECKING:
     from stalkd.broker.job import Job
@@ -25,7 +29,14 @@ if TYPE_CHECKING:
 
 def job_size(job: Job) -> int:
     """Return the bytes that the whole record of a job takes in the log."""
-    return FRAME_SIZE + JOB_FIXED + len(job.tube.name) + len(job.body)
+    size = FRAME_SIZE + JOB_FIXED + len(job.tube.name) + len(job.body)
+    return size if job.terms is None else size + terms_size(job)
+
+
+def policy_size(tube: Tube) -> int:
+    """Return the bytes that the record of a tube's policy takes in the log."""
+    dead = len(tube.policy.dead) if tube.policy is not None else 0
+    return FRAME_SIZE + POLICY_FIXED + len(tube.name) + dead
 
 
 def pause_size(tube: Tube) -> int:
@@ -87,6 +98,35 @@ class LogRecorder(Recorder):
         self.writer.live -= size
         self.urgent = self.writer.records
 
+    def changing(self, job: Job) -> None:
+        """Count out the record of a job, which will have another size when it is next copied."""
+        self._count(job, -job_size(job))
+
+    def moved(self, job: Job) -> None:
+        """Write the new terms, but not the body, and count the job's record in again."""
+        self.writer.append(pack_moved(job, self.wall))
+        self._count(job, job_size(job))
+        self.urgent = self.writer.records
+
+    def _count(self, job: Job, size: int) -> None:
+        self.segments[job.file].live += size
+        self.writer.live += size
+
+    def deciding(self, tube: Tube) -> None:
+        """Note that the record of a tube's policy is not needed any more."""
+        if tube.policy_file:
+            size = policy_size(tube)
+            self.segments[tube.policy_file].live -= size
+            self.writer.live -= size
+            tube.policy_file = 0
+
+    def decided(self, tube: Tube) -> None:
+        """Write what the policy is."""
+        self.writer.append(pack_policy(tube))
+        self.urgent = self.writer.records
+        if tube.policy is not None:
+            self.keep_policy(tube)
+
     def paused(self, tube: Tube) -> None:
         """Write when the pause ends, or that it has ended."""
         self.forget_pause(tube)
@@ -110,6 +150,22 @@ class LogRecorder(Recorder):
         self.lazy = self.writer.records
         self.keep_pause(tube)
         return pause_size(tube)
+
+    def copy_policy(self, tube: Tube) -> int:
+        """Write the record of a policy once more, instead of the older one; return its size."""
+        self.deciding(tube)
+        self.writer.append(pack_policy(tube))
+        self.lazy = self.writer.records
+        self.keep_policy(tube)
+        return policy_size(tube)
+
+    def keep_policy(self, tube: Tube) -> None:
+        """Note that the last record written is the one of a tube's policy."""
+        size = policy_size(tube)
+        self.current.live += size
+        self.writer.live += size
+        self.current.tubes.append(tube.name)
+        tube.policy_file = self.current.number
 
     def move(self, job: Job) -> int:
         """Note that the last record written is now the one of a job; return its size."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is a class
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stalkd.broker.job import BURIED, DELAYED, READY, RESERVED, Job, Past, State
 from stalkd.broker.limits import ID_BITS
+from stalkd.broker.policy import NO_POLICY, Policy
+from stalkd.journal.terms import TermsRecord, pack_terms, unpack_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +27,9 @@ CHANGE: Final = 3
 RESERVE: Final = 4
 DELETE: Final = 5
 PAUSE: Final = 6
+TERMED: Final = 7
+MOVED: Final = 8
+POLICY: Final = 9
 
 _STATES: Final = (READY, DELAYED, BURIED)
 _CODES: Final = {READY: 0, DELAYED: 1, BURIED: 2, RESERVED: 0}
@@ -43,12 +48,16 @@ _CHANGE = Struct("<BQIIBqIIIII")
 _RESERVE = Struct("<BQI")
 _DELETE = Struct("<BQ")
 _PAUSE = Struct("<BqIB")
+_POLICY = Struct("<BIQIIIQBB")
 
 CHECKPOINT_SIZE: Final = _CHECKPOINT.size
 """Bytes of a CHECKPOINT record."""
 
 PAUSE_FIXED: Final = _PAUSE.size
 """Bytes of a PAUSE record besides the tube's name."""
+
+POLICY_FIXED: Final = _POLICY.size
+"""Bytes of a POLICY record besides the names of the tube and of the one for its dead jobs."""
 
 JOB_FIXED: Final = _JOB.size
 """Bytes of a JOB record besides the tube's name and the body."""
@@ -123,7 +132,28 @@ class Pause(NamedTuple):
     tube: str
 
 
-Record = Checkpoint | JobRecord | Change | Reserve | Delete | Pause
+class Termed(NamedTuple):
+    """All about a job that has terms."""
+
+    job: JobRecord
+    terms: TermsRecord
+
+
+class Moved(NamedTuple):
+    """A job has another tube, or other terms; ``job`` is all about it but the body."""
+
+    job: JobRecord
+    terms: TermsRecord
+
+
+class PolicyRecord(NamedTuple):
+    """A tube has a policy; none any more, if it is all zeros."""
+
+    tube: str
+    policy: Policy
+
+
+Record = Checkpoint | JobRecord | Change | Reserve | Delete | Pause | Termed | Moved | PolicyRecord
 
 
 # -- from the broker's objects to bytes -----------------------------------------------------------
@@ -133,26 +163,39 @@ def pack_job(job: Job, wall: int) -> bytes:
     """Return the whole record of a job."""
     past = job.past
     name = job.tube.name.encode("ascii")
+    if job.terms is not None:
+        return _pack_whole(TERMED, job, wall) + job.body
     if job.state is READY and past is None and not job.reserves:
         created = job.created + wall
         fixed = _FRESH_JOB.pack(JOB, job.id, job.pri, job.delay, job.ttr, created, len(name))
         return fixed + name + job.body
-    return (
-        _JOB.pack(
-            JOB,
-            job.id,
-            job.pri,
-            job.delay,
-            job.ttr,
-            job.created + wall,
-            _CODES[job.state],
-            _order(job, wall),
-            min(job.reserves, _MOST),
-            *(_NO_PAST if past is None else _counts(past)),
-            len(name),
-        )
-        + name
-        + job.body
+    return _pack_fixed(JOB, job, wall, len(name)) + name + job.body
+
+
+def pack_moved(job: Job, wall: int) -> bytes:
+    """Return the record of a job's new tube and terms, or none."""
+    return _pack_whole(MOVED, job, wall)
+
+
+def _pack_whole(kind: int, job: Job, wall: int) -> bytes:
+    name = job.tube.name.encode("ascii")
+    return _pack_fixed(kind, job, wall, len(name)) + name + pack_terms(job.terms, wall)
+
+
+def _pack_fixed(kind: int, job: Job, wall: int, name_size: int) -> bytes:
+    past = job.past
+    return _JOB.pack(
+        kind,
+        job.id,
+        job.pri,
+        job.delay,
+        job.ttr,
+        job.created + wall,
+        _CODES[job.state],
+        _order(job, wall),
+        min(job.reserves, _MOST),
+        *(_NO_PAST if past is None else _counts(past)),
+        name_size,
     )
 
 
@@ -199,6 +242,24 @@ def pack_pause(tube: Tube, wall: int) -> bytes:
     return _PAUSE.pack(PAUSE, until, tube.pause_s, len(name)) + name
 
 
+def pack_policy(tube: Tube) -> bytes:
+    """Return the record of a tube's policy, or that it has none."""
+    policy = tube.policy or NO_POLICY
+    name, dead = tube.name.encode("ascii"), policy.dead.encode("ascii")
+    fixed = _POLICY.pack(
+        POLICY,
+        policy.attempts,
+        policy.ttl,
+        policy.max_jobs,
+        policy.rate,
+        policy.concurrency,
+        policy.ageing,
+        len(name),
+        len(dead),
+    )
+    return fixed + name + dead
+
+
 def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
     """Return the record of a checkpoint."""
     return _CHECKPOINT.pack(CHECKPOINT, *checkpoint)
@@ -223,20 +284,44 @@ def _read_checkpoint(payload: bytes) -> Checkpoint:
 
 
 def _read_job(payload: bytes) -> JobRecord:
+    fields, body_start = _read_fixed(payload)
+    return JobRecord._make((*fields, payload[body_start:]))
+
+
+def _read_fixed(payload: bytes) -> tuple[tuple[Any, ...], int]:
+    """Return all fields of a job but the body, and where they end."""
     fields = _JOB.unpack_from(payload)
-    body_start = JOB_FIXED + fields[13]
-    name = payload[JOB_FIXED:body_start]
+    end = JOB_FIXED + fields[13]
+    name = payload[JOB_FIXED:end]
     if not name or len(name) < fields[13]:
         raise MalformedError("a job without a whole tube name")
-    return JobRecord._make(
-        (
-            *fields[1:6],
-            _STATES[fields[6]],
-            *fields[7:13],
-            name.decode("ascii"),
-            payload[body_start:],
-        )
+    return (*fields[1:6], _STATES[fields[6]], *fields[7:13], name.decode("ascii")), end
+
+
+def _read_termed(payload: bytes) -> Termed:
+    fields, end = _read_fixed(payload)
+    terms, body_start = unpack_terms(payload, end)
+    return Termed(JobRecord._make((*fields, payload[body_start:])), terms)
+
+
+def _read_moved(payload: bytes) -> Moved:
+    fields, start = _read_fixed(payload)
+    terms, end = unpack_terms(payload, start)
+    if end != len(payload):
+        raise MalformedError("something behind a job's terms")
+    return Moved(JobRecord._make((*fields, b"")), terms)
+
+
+def _read_policy(payload: bytes) -> PolicyRecord:
+    _, attempts, ttl, max_jobs, rate, concurrency, ageing, name_size, dead_size = (
+        _POLICY.unpack_from(payload)
     )
+    names = payload[POLICY_FIXED:].decode("ascii")
+    if not name_size or len(names) != name_size + dead_size:
+        raise MalformedError("a policy without whole tube names")
+    dead = names[name_size:]
+    policy = Policy(attempts, dead, ttl, max_jobs, rate, concurrency, ageing)
+    return PolicyRecord(names[:name_size], policy)
 
 
 def _read_change(payload: bytes) -> Change:
@@ -267,4 +352,7 @@ _READERS: Final[dict[int, Callable[[bytes], Record]]] = {
     RESERVE: _read_reserve,
     DELETE: _read_delete,
     PAUSE: _read_pause,
+    TERMED: _read_termed,
+    MOVED: _read_moved,
+    POLICY: _read_policy,
 }

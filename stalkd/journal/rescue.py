@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stalkd.journal.records import CHECKPOINT, JOB, PAUSE, Pause, pack_job, unpack
+from stalkd.journal.records import (
+    CHECKPOINT,
+    JOB,
+    PAUSE,
+    POLICY,
+    TERMED,
+    Pause,
+    PolicyRecord,
+    pack_job,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from stalkd.broker.broker import Broker
@@ -108,17 +118,20 @@ class Rescue:
     def append(self, record: bytes) -> None:
         """Write a record; if it is the one that a job or a pause lives by, that is here now."""
         self._writer.append(record)
-        if record[0] == JOB:
+        if record[0] in {JOB, TERMED}:
             job = self._broker.jobs.get(int.from_bytes(record[1:9], "little"))
             if job is not None:
                 self._recorder.move(job)
-        elif record[0] == PAUSE:
-            self._move_pause(unpack(record))
+        elif record[0] in {PAUSE, POLICY}:
+            self._move_tube(unpack(record))
 
-    def _move_pause(self, pause: object) -> None:
-        if not isinstance(pause, Pause):
-            return
-        tube = self._broker.directory.tubes.get(pause.tube)
-        if tube is not None and tube.file:
-            self._recorder.forget_pause(tube)
-            self._recorder.keep_pause(tube)
+    def _move_tube(self, about: object) -> None:
+        recorder, find = self._recorder, self._broker.directory.tubes.get
+        if isinstance(about, Pause) and (tube := find(about.tube)) is not None and tube.file:
+            recorder.forget_pause(tube)
+            recorder.keep_pause(tube)
+        if isinstance(about, PolicyRecord):
+            tube = find(about.tube)
+            if tube is not None and tube.policy_file:
+                recorder.deciding(tube)
+                recorder.keep_policy(tube)

@@ -120,13 +120,15 @@ class Salvage:
             self.records += 1
 
     def write(self, target: Directory, options: LogOptions) -> None:
-        """Write all jobs and pauses to a new log. Raises JournalError, OSError."""
+        """Write all jobs, pauses and policies to a new log. Raises JournalError, OSError."""
         broker = self._broker
         log = Log(target, broker, Recovered.fresh(), options, self._now, self._wall, _complain)
         for tube in broker.directory.tubes.values():
-            tube.file = 0
+            tube.file = tube.policy_file = 0
             if tube.paused_until:
                 log.recorder.paused(tube)
+            if tube.policy is not None:
+                log.recorder.decided(tube)
         for count, job in enumerate(broker.jobs.values(), 1):
             log.recorder.put(job)
             if not count % WRITE_EVERY:

@@ -31,9 +31,9 @@ class Segment:
     """A segment that holds records which are still needed, or may be.
 
     ``size`` is its length in bytes. ``live`` is how many of them are the latest whole records of
-    living jobs, or of pauses; all others are superseded. ``ids`` are the jobs whose records were
-    written here, ``tubes`` the names of tubes likewise: those still here are the ones to copy
-    before the segment can go.
+    living jobs, or of pauses and policies; all others are superseded. ``ids`` are the jobs whose
+    records were written here, ``tubes`` the names of tubes likewise: those still here are the ones
+    to copy before the segment can go.
     """
 
     __slots__ = ("ids", "live", "number", "size", "tubes")

@@ -83,6 +83,7 @@ class Syncs:
         self.covered = 0
         self.running: SyncTask | None = None
         self._synced_bytes = 0
+        self._demanded = self._demanded_next = False
         self._urgent_since = self._urgent_next = NEVER
         self._lazy_since = self._lazy_next = NEVER
 
@@ -101,6 +102,8 @@ class Syncs:
 
     def clears(self, now: int) -> bool:
         """Tell whether a reply may leave that depends on all that is written."""
+        if self._demanded or self._demanded_next:
+            return False
         if self.interval is None:
             return True
         return now - min(self._urgent_since, self._urgent_next) < self.interval
@@ -111,6 +114,8 @@ class Syncs:
 
     def due(self) -> int:
         """Return when the next sync is to begin, or NEVER."""
+        if self._demanded and self.running is None:
+            return 0
         if self.interval is None or self.running is not None:
             return NEVER
         # Early enough to be done in time, if it takes as long as the last one.
@@ -133,13 +138,22 @@ class Syncs:
         self.last_ns = duration
         self._shift()
 
+    def demand(self) -> None:
+        """Let no reply leave before all that has been recorded is synced, whatever the interval."""
+        if self.running is None:
+            self._demanded = True
+        else:
+            self._demanded_next = True
+
     def restart(self, now: int) -> None:
         """Note that all that was not certain is to be written again, now."""
         self.running = None
+        self._demanded, self._demanded_next = self._demanded or self._demanded_next, False
         self._urgent_since = min(self._urgent_since, self._urgent_next, now)
         self._urgent_next = self._lazy_since = self._lazy_next = NEVER
 
     def _shift(self) -> None:
         self.running = None
+        self._demanded, self._demanded_next = self._demanded_next, False
         self._urgent_since, self._urgent_next = self._urgent_next, NEVER
         self._lazy_since, self._lazy_next = self._lazy_next, NEVER

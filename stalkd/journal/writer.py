@@ -24,6 +24,7 @@ from stalkd.journal.frames import (
 from stalkd.journal.limits import MOST_RETIRED
 from stalkd.journal.records import CHECKPOINT_SIZE, JOB_FIXED
 from stalkd.journal.segment import segment_name
+from stalkd.journal.terms import TERMS_FIXED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from stalkd.journal.files import Directory, File
     from stalkd.journal.space import Space
 
-JOB_OVERHEAD: Final = FRAME_SIZE + JOB_FIXED + 200
-"""Bytes that a job takes in the log besides its body, at most: with the longest name of a tube."""
+JOB_OVERHEAD: Final = FRAME_SIZE + JOB_FIXED + TERMS_FIXED + 200
+"""Bytes that a job takes in the log besides its body and the words of its terms, at most: with the
+longest name of a tube."""
 
 _FRESH: Final = HEADER_SIZE + FRAME_SIZE + CHECKPOINT_SIZE
 """Position in a segment that holds nothing but its first checkpoint."""

@@ -21,7 +21,11 @@ from stalkd.protocol import arguments, replies
 from stalkd.protocol.session import Session
 
 if TYPE_CHECKING:
+    from stalkd.broker.queues import Answer
     from stalkd.broker.sortedkeys import SortedKeys
+
+Give = Callable[[Session, "Answer", int], None]
+"""(session, what it has waited for, now): sends that"""
 
 Command = Callable[[Session, bytes, int], None]
 """(session, text behind the name and one space, now)"""
@@ -46,17 +50,18 @@ OUTCOME_REPLIES: Final = {
 def reserve(session: Session, _args: bytes, now: int) -> None:
     """Take the most urgent job, waiting for one without limit."""
     session.counts["cmd-reserve"] += 1
-    _reserve(session, NEVER, now)
+    reserve_until(session, NEVER, now)
 
 
 def reserve_with_timeout(session: Session, args: bytes, now: int) -> None:
     """Take the most urgent job, waiting for one some seconds at most."""
     seconds = arguments.timeout(args)
     session.counts["cmd-reserve-with-timeout"] += 1
-    _reserve(session, now + seconds * NS_PER_S, now)
+    reserve_until(session, now + seconds * NS_PER_S, now)
 
 
-def _reserve(session: Session, wait_until: int, now: int) -> None:
+def reserve_until(session: Session, wait_until: int, now: int, give: Give | None = None) -> None:
+    """Take the most urgent job, or wait for one; ``give`` sends it, ``give_answer`` if None."""
     client = session.client
     if not client.worker:
         session.broker.directory.mark_worker(client)
@@ -65,15 +70,18 @@ def _reserve(session: Session, wait_until: int, now: int) -> None:
     answer = session.broker.reserve(client, wait_until, now)
     if answer is Outcome.WAITING:
         session.stopped = True
+        session.give = give
+    elif give is None:
+        give_answer(session, answer, now)
     else:
-        give_answer(session, answer)
+        give(session, answer, now)
 
 
-def give_answer(session: Session, answer: Job | Outcome) -> None:
+def give_answer(session: Session, answer: Answer, _now: int) -> None:
     """Send what a reserve came to."""
     if isinstance(answer, Job):
         session.reply_large(replies.reserved(answer))
-    else:
+    elif isinstance(answer, Outcome):
         session.reply(OUTCOME_REPLIES[answer])
 
 
@@ -87,11 +95,11 @@ def reserve_job(session: Session, args: bytes, now: int) -> None:
     session.reply_large(replies.reserved(job))
 
 
-def delete(session: Session, args: bytes, _now: int) -> None:
+def delete(session: Session, args: bytes, now: int) -> None:
     """Delete a job."""
     number = arguments.job_id(args)
     session.counts["cmd-delete"] += 1
-    deleted = session.broker.delete(session.client, number)
+    deleted = session.broker.delete(session.client, number, now)
     session.reply(replies.DELETED if deleted else replies.NOT_FOUND)
 
 
@@ -103,11 +111,11 @@ def release(session: Session, args: bytes, now: int) -> None:
     session.reply(replies.RELEASED if released else replies.NOT_FOUND)
 
 
-def bury(session: Session, args: bytes, _now: int) -> None:
+def bury(session: Session, args: bytes, now: int) -> None:
     """Put a held job aside."""
     number, pri = arguments.id_and_priority(args)
     session.counts["cmd-bury"] += 1
-    buried = session.broker.bury(session.client, number, pri)
+    buried = session.broker.bury(session.client, number, pri, now)
     session.reply(replies.BURIED if buried else replies.NOT_FOUND)
 
 
@@ -272,6 +280,9 @@ def stats(session: Session, _args: bytes, now: int) -> None:
         "current-memory": shared.broker.memory + shared.uploading,
         "max-memory": shared.max_memory or 0,
         **{key: value for key, value in journal.items() if key not in STANDARD_JOURNAL_KEYS},
+        "jobs-expired": shared.broker.expired,
+        "jobs-dead": shared.broker.dead,
+        **shared.extended_counts,
     }
     session.reply_large(replies.mapping(values))
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stalkd.protocol import replies
+from stalkd.protocol import extended, replies
 from stalkd.protocol.arguments import BadFormat
 from stalkd.protocol.commands import BARE, WITH_ARGUMENTS, end_session, pause_tube
-from stalkd.protocol.limits import COMMANDS_PER_RUN, MAX_LINE
+from stalkd.protocol.limits import COMMANDS_PER_RUN, MAX_LINE, MAX_LONG_LINE
 from stalkd.protocol.puts import put, resume
+from stalkd.protocol.putwith import put_with
 
 if TYPE_CHECKING:
     from stalkd.protocol.session import Session
+
+TOO_LONG: Final = -1
+INCOMPLETE: Final = -2
+
+_LONG: Final = tuple(name + b" " for name in extended.NAMES)
+
+ALONE: Final = BARE | extended.BARE
+"""All commands that stand alone on their line."""
+
+_WITH_ARGUMENTS: Final = WITH_ARGUMENTS | extended.WITH_ARGUMENTS
 
 _FAMILIES: Final = (
     *(b"peek-ready", b"peek-delayed", b"peek-buried"),
@@ -41,23 +52,38 @@ def run(session: Session, data: bytes, now: int) -> None:
     while position < end and left > 0 and not session.stopped:
         line_end = data.find(b"\r\n", position, position + MAX_LINE)
         if line_end < 0:
-            if end - position < MAX_LINE:
+            line_end = _end_of_long_line(data, position)
+            if line_end == INCOMPLETE:
                 break
-            position = _drop_line(session, data, position)
-            continue
+            if line_end == TOO_LONG:
+                position = _drop_line(session, data, position)
+                continue
         left -= 1
         start, position = position, line_end + 2
         try:
             if data.startswith(b"put ", start):
                 position = put(session, data[start + 4 : line_end], data, position, now)
             else:
-                _run_line(session, data[start:line_end], now)
+                position = _run_line(session, data, start, line_end, now)
         except BadFormat:
             _refuse(session, replies.BAD_FORMAT)
     shared.allowance = allowed - turn + left
     session.backlog = data[position:] if position < end else b""
     if (left <= 0 or session.input_ended) and not session.stopped:
         _rest(session, left)
+
+
+def _end_of_long_line(data: bytes, position: int) -> int:
+    """Return where a line ends that is not within Beanstalk's limit; or INCOMPLETE or TOO_LONG."""
+    size = len(data) - position
+    if size < MAX_LINE:
+        return INCOMPLETE
+    if not data.startswith(_LONG, position):
+        return TOO_LONG
+    line_end = data.find(b"\r\n", position, position + MAX_LONG_LINE)
+    if line_end >= 0:
+        return line_end
+    return INCOMPLETE if size < MAX_LONG_LINE else TOO_LONG
 
 
 def _rest(session: Session, left: int) -> None:
@@ -95,17 +121,22 @@ def _refuse(session: Session, reply: bytes) -> None:
     session.reply(reply)
 
 
-def _run_line(session: Session, line: bytes, now: int) -> None:
-    command = BARE.get(line)
+def _run_line(session: Session, data: bytes, start: int, end: int, now: int) -> int:
+    """Run any command but put; return where the bytes used end."""
+    line = data[start:end]
+    command = ALONE.get(line)
     if command is not None:
         command(session, b"", now)
-        return
+        return end + 2
     name, space, args = line.partition(b" ")
-    command = WITH_ARGUMENTS.get(name)
+    command = _WITH_ARGUMENTS.get(name)
     if command is not None and space:
         command(session, args, now)
+    elif name == b"put-with" and space:
+        return put_with(session, args, data, end + 2, now)
     else:
         _run_odd_line(session, line, now)
+    return end + 2
 
 
 def _run_odd_line(session: Session, line: bytes, now: int) -> None:

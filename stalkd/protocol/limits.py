@@ -6,6 +6,24 @@ MAX_LINE: Final = 224
 """Bytes of a command line, CR LF included: what beanstalkd takes, so that
 ``pause-tube <200 bytes> 4294967295`` fits."""
 
+MAX_LONG_LINE: Final = 1024
+"""Bytes of the line of an extended command, CR LF included: two tube names and a key fit."""
+
+MAX_KEY: Final = 250
+"""Bytes of a job's key: a UUID, a hash or a path."""
+
+MAX_OPTIONS: Final = 8
+"""Options of one command: more than there are."""
+
+MAX_RATE: Final = 1_000_000
+"""Reserves per second that a policy can allow: more than there can be."""
+
+MOST_BATCH: Final = 1_000
+"""Jobs in one batch, however many were asked for: a few milliseconds."""
+
+MOST_LISTED: Final = 1_000
+"""Jobs on one page of a list, however many were asked for: a few milliseconds."""
+
 MAX_TUBE_NAME: Final = 200
 """Bytes of a tube name (doc/protocol.txt)."""
 

@@ -28,9 +28,9 @@ def put(session: Session, args: bytes, data: bytes, start: int, now: int) -> int
     shared = session.shared
     shared.counts["cmd-put"] += 1
     if size > shared.max_job_size:
-        return _collect(session, Discard(size + 2, replies.JOB_TOO_BIG), data, start, now)
+        return collect(session, Discard(size + 2, replies.JOB_TOO_BIG), data, start, now)
     if shared.max_memory is not None and not shared.has_room(size + JOB_COST):
-        return _collect(session, Discard(size + 2, None), data, start, now)
+        return collect(session, Discard(size + 2, None), data, start, now)
     client = session.client
     if not client.producer:
         session.broker.directory.mark_producer(client)
@@ -48,7 +48,12 @@ def put(session: Session, args: bytes, data: bytes, start: int, now: int) -> int
         _accept(session, job, now)
         return body_end + 2
     job.body = b""
-    return _collect(session, Upload(job, size), data, start, now)
+
+    def accept(session: Session, body: bytes, now: int) -> None:
+        job.body = body
+        _accept(session, job, now)
+
+    return collect(session, Upload(accept, size), data, start, now)
 
 
 def _put_with_junk(session: Session, args: bytes, data: bytes, start: int, now: int) -> int:
@@ -57,10 +62,10 @@ def _put_with_junk(session: Session, args: bytes, data: bytes, start: int, now: 
     session.counts["cmd-put"] += 1
     if size <= session.shared.max_job_size:
         raise BadFormat
-    return _collect(session, Discard(size + 2, replies.JOB_TOO_BIG), data, start, now)
+    return collect(session, Discard(size + 2, replies.JOB_TOO_BIG), data, start, now)
 
 
-def _collect(session: Session, body: Upload | Discard, data: bytes, start: int, now: int) -> int:
+def collect(session: Session, body: Upload | Discard, data: bytes, start: int, now: int) -> int:
     """Make a body the one that the session's next bytes belong to."""
     session.body = body
     return resume(session, body, data, start, now)
@@ -108,8 +113,7 @@ def _finish(session: Session, upload: Upload, now: int) -> None:
     if not content.endswith(b"\r\n"):
         session.reply(replies.EXPECTED_CRLF)
         return
-    upload.job.body = bytes(memoryview(content)[:-2])
-    _accept(session, upload.job, now)
+    upload.accept(session, bytes(memoryview(content)[:-2]), now)
 
 
 def _accept(session: Session, job: Job, now: int) -> None:
@@ -117,6 +121,9 @@ def _accept(session: Session, job: Job, now: int) -> None:
     shared = session.shared
     if shared.draining:
         session.reply(replies.DRAINING)
+    elif job.tube.policy is not None and job.tube.is_full():
+        job.tube.rejected += 1
+        session.reply(replies.OUT_OF_MEMORY)
     elif not shared.admits(len(job.body)):
         session.reply(replies.OUT_OF_MEMORY)
     else:

@@ -11,8 +11,8 @@ from stalkd.protocol.replies import TIMED_OUT
 from stalkd.protocol.session import Session, Shared
 
 if TYPE_CHECKING:
-    from stalkd.broker.client import Client, Outcome
-    from stalkd.broker.job import Job
+    from stalkd.broker.client import Client
+    from stalkd.broker.queues import Answer
 
 
 class Service:
@@ -28,9 +28,9 @@ class Service:
         self.broker = shared.broker
         self._sessions: dict[Client, Session] = {}
 
-    def open(self) -> Session:
-        """Start a session for a new connection."""
-        client = self.broker.directory.enter()
+    def open(self, peer: str = "") -> Session:
+        """Start a session for a new connection; ``peer`` is where it comes from."""
+        client = self.broker.directory.enter(peer)
         session = self._sessions[client] = Session(self.shared, client)
         return session
 
@@ -48,6 +48,7 @@ class Service:
         if self.broker.queues.stop_waiting(session.client):
             session.reply(TIMED_OUT)
             session.stopped = False
+            session.give = None
         self.receive(session, b"", now)
 
     def tick(self, now: int) -> None:
@@ -63,7 +64,7 @@ class Service:
         del self._sessions[session.client]
         self.broker.disconnect(session.client, now)
 
-    def deliver(self) -> list[tuple[Session, Exception]]:
+    def deliver(self, now: int) -> list[tuple[Session, Exception]]:
         """Give the sessions that waited the answers the broker has for them.
 
         To be called after everything else here, once all that had come is run. Returns the
@@ -77,13 +78,14 @@ class Service:
             if session is None:
                 continue  # Closed meanwhile; its jobs have gone back already.
             try:
-                self._answer(session, answer)
+                self._answer(session, answer, now)
             except Exception as error:  # noqa: BLE001 - the caller tells apart what it is
                 failures.append((session, error))
         return failures
 
-    def _answer(self, session: Session, answer: Job | Outcome) -> None:
+    def _answer(self, session: Session, answer: Answer, now: int) -> None:
         session.stopped = False
-        give_answer(session, answer)
+        give, session.give = session.give or give_answer, None
+        give(session, answer, now)
         if not session.full:
             session.go_on()

@@ -15,7 +15,26 @@ if TYPE_CHECKING:
 
     from stalkd.broker.broker import Broker
     from stalkd.broker.client import Client
+    from stalkd.protocol.commands import Give
     from stalkd.protocol.upload import Discard, Upload
+
+EXTENDED: Final = (
+    "cmd-put-with",
+    "cmd-reserve-batch",
+    "cmd-touch-for",
+    "cmd-wait-job",
+    "cmd-list-jobs",
+    "cmd-explain-job",
+    "cmd-purge-tube",
+    "cmd-release-tube",
+    "cmd-move-jobs",
+    "cmd-set-policy",
+    "cmd-get-policy",
+    "cmd-stats-tubes",
+    "cmd-list-clients",
+    "cmd-drain",
+)
+"""The commands beyond Beanstalk's, counted at the end of ``stats``."""
 
 COUNTED: Final = (
     "cmd-put",
@@ -50,6 +69,9 @@ class Journal(Protocol):
     def admits(self, body: int, /) -> bool:
         """Tell whether a put with so large a body finds room on the disk."""
 
+    def demand_sync(self) -> None:
+        """Let no reply leave that is made now before all is on the disk."""
+
     def statistics(self) -> dict[str, str | int]:
         """Return what ``stats`` shows of the log."""
 
@@ -69,7 +91,8 @@ class Shared:
     ``dirty`` lists the sessions that have output, ``runnable`` those whose backlog can go on, in
     the order of their turns. ``allowance`` is how many commands may still run in this round.
     ``uploading`` is the bytes of bodies that have arrived in part. ``surroundings`` returns what
-    ``stats`` shows of the process and of the machine.
+    ``stats`` shows of the process and of the machine. ``log_lost`` says that there was a log, and
+    that what happens now is forgotten at the next start.
     """
 
     def __init__(
@@ -88,7 +111,9 @@ class Shared:
         self.started = started
         self.draining = False
         self.journal: Journal | None = None
+        self.log_lost = False
         self.counts = dict.fromkeys(COUNTED, 0)
+        self.extended_counts = dict.fromkeys(EXTENDED, 0)
         self.dirty: list[Session] = []
         self.runnable: deque[Session] = deque()
         self.allowance = COMMANDS_PER_ROUND
@@ -131,7 +156,7 @@ class Session:
     dropped up to its end. ``impatient`` means that
     no reserve may wait, because the client has ended its side. ``last_pri`` and
     ``last_ttr`` are those of its last put: producers say the same ones again and again, and a
-    million jobs can share the integers.
+    million jobs can share the integers. ``give`` sends what it has waited for; None: as a reserve.
     """
 
     __slots__ = (
@@ -143,6 +168,7 @@ class Session:
         "closing",
         "counts",
         "full",
+        "give",
         "impatient",
         "input_ended",
         "large_output",
@@ -167,6 +193,7 @@ class Session:
         self.output: list[bytes] = []
         self.large_output = 0
         self.full = False
+        self.give: Give | None = None
         self.queued = False
         self.stopped = False
         self.closing = False

@@ -5,21 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stalkd.broker.job import Job
+    from collections.abc import Callable
+
+    from stalkd.protocol.session import Session
 
 
 class Upload:
     """Collects the ``size`` bytes of a body and the CR LF behind it.
 
     Nothing is reserved for bytes that were announced but have not come, and those that come one
-    by one take no more room than those that come together.
+    by one take no more room than those that come together. ``accept`` is called with the session,
+    the body and the time, once it is complete.
     """
 
-    __slots__ = ("content", "job", "missing")
+    __slots__ = ("accept", "content", "missing")
 
-    def __init__(self, job: Job, size: int) -> None:
-        """Expect ``size`` + 2 bytes for ``job``, whose body is still empty."""
-        self.job = job
+    def __init__(self, accept: Callable[[Session, bytes, int], None], size: int) -> None:
+        """Expect ``size`` + 2 bytes."""
+        self.accept = accept
         self.missing = size + 2
         self.content = bytearray()
 

@@ -103,6 +103,7 @@ class Reactor:
         sock.settimeout(0)
         self._poller.register(sock.fileno(), READ)
         connection = Connection(sock, address, self._service.open())
+        connection.session.client.peer = connection.peer()
         self._connections[connection.fd] = connection
         self._by_session[connection.session] = connection
         if self._log.isEnabledFor(logging.DEBUG):
@@ -209,7 +210,7 @@ class Reactor:
     def _record(self, now: int) -> None:
         """Pass on answers to those who waited, and write down all that has happened."""
         while self._answers:
-            for session, error in self._service.deliver():
+            for session, error in self._service.deliver(now):
                 self._fail(self._by_session[session], error, now)
         self._keeper.write(now)
         if self._keeper.failed is not None and not self._is_without_log:
@@ -241,7 +242,7 @@ class Reactor:
         Replies that were not sent yet say what is not on the disk. Nobody gets them: their
         connections are closed.
         """
-        self._is_without_log = self._shared.draining = True
+        self._is_without_log = self._shared.draining = self._shared.log_lost = True
         self._log.error(event("log_failed", reason=self._keeper.failed, hint=WITHOUT_LOG))
         held, self._held = self._held, []
         for session in [*(session for session, _ in held), *self._shared.take_dirty()]:

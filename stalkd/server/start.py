@@ -44,8 +44,9 @@ async def start_log(path: str, config: Config, broker: Broker, log: logging.Logg
     for note in replay.recovered.notes:
         log.warning(event("log_repaired", note=note))
     options = LogOptions(config.segment_bytes, config.sync_ms)
-    tell = _teller(log)
-    return Log(directory, broker, replay.recovered, options, now_ns(), wall, tell)
+    started = Log(directory, broker, replay.recovered, options, now_ns(), wall, _teller(log))
+    broker.end_interrupted_leases(now_ns())
+    return started
 
 
 def _teller(log: logging.Logger) -> Callable[..., None]:

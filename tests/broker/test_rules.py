@@ -162,5 +162,5 @@ def test_a_million_jobs(core: Core) -> None:
     assert b"current-jobs-ready: 999997\n" in core.ask(session, b"stats-tube default\r\n")
     ready = core.broker.directory.default.ready
     for _ in range(499_998):
-        core.broker.delete(session.client, ready.first() & ID_MASK)
+        core.broker.delete(session.client, ready.first() & ID_MASK, 0)
     assert core.ask(session, b"peek-ready\r\n") == b"FOUND 500001 0\r\n\r\n"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
+from typing import Any
 
+from stalkd.broker import chores, policies
 from stalkd.broker.broker import Broker
+from stalkd.broker.choice import take_more
 from stalkd.broker.client import Client
-from stalkd.broker.job import Job
+from stalkd.broker.job import BURIED, DELAYED, READY, RESERVED, Job
 from stalkd.broker.limits import ID_MASK, NEVER
+from stalkd.broker.policy import NO_POLICY
+from stalkd.broker.terms import Terms
 
 TUBES = ("default", "a", "b", "tube-with-a-long-name" * 4)
 CLIENTS = 3
+MS = 1_000_000
 ENOUGH = 60_000
 """Bytes of bodies beyond which jobs are deleted more often than put."""
 
@@ -38,6 +45,13 @@ class Commands:
             (self._pause, 3),
             (self._touch, 2),
             (self._leave, 1),
+            (self._put_with, 15),
+            (self._batch, 5),
+            (self._move, 4),
+            (self._set_policy, 3),
+            (self._touch_for, 1),
+            (self._release_tube, 1),
+            (self._purge, 1),
         ]
 
     def _enter(self) -> Client:
@@ -55,7 +69,7 @@ class Commands:
             return
         client = self._rng.choice(free)
         if self._broker.memory > ENOUGH and self._rng.random() < 0.6:
-            self._delete_any(client)
+            self._delete_any(client, now)
             return
         command = self._rng.choices(*zip(*self._mix, strict=True))[0]
         command(client, now)
@@ -71,6 +85,57 @@ class Commands:
         else:
             self.refused += 1
 
+    def _put_with(self, client: Client, now: int) -> None:
+        broker, rng = self._broker, self._rng
+        body, tube = rng.randbytes(rng.randrange(self.largest)), client.used
+        job = Job(broker.new_id(), tube, rng.choice([0, 5]), rng.choice([0, 0, 1]), 1, body, now)
+        terms = job.terms = Terms(rng.choice([1, 700, 1000, 5000]) * MS)
+        terms.key = rng.choice(["", "one", "two", "three"])
+        terms.attempts, terms.dead = rng.choice([0, 1, 2]), rng.choice(["", *TUBES])
+        if rng.random() < 0.5:
+            terms.expires = now + rng.choice([300, 2000, 60_000]) * MS
+        if terms.key in tube.keys or tube.is_full():
+            return
+        if self._admits(len(body) + len(terms.key) + len(terms.dead)):
+            broker.put(job, now, now + rng.choice([1, 400, 1000]) * MS)
+        else:
+            self.refused += 1
+
+    def _batch(self, client: Client, now: int) -> None:
+        if isinstance(self._broker.reserve(client, 0, now), Job):
+            take_more(self._broker, client, 3, ENOUGH, now)
+
+    def _move(self, client: Client, now: int) -> None:
+        rng = self._rng
+        source, target = rng.choice(TUBES), rng.choice(TUBES)
+        state = rng.choice([READY, DELAYED, BURIED, BURIED])
+        chores.move(self._broker, client, source, state, target, rng.choice([1, 4]), now)
+
+    def _set_policy(self, _client: Client, now: int) -> None:
+        rng = self._rng
+        rules: dict[str, Any] = {
+            "attempts": rng.choice([1, 2, 3]),
+            "dead": rng.choice(TUBES),
+            "ttl": rng.choice([500, 60_000]) * MS,
+            "max_jobs": rng.choice([5, 50]),
+            "rate": rng.choice([1000, 50_000]),
+            "concurrency": rng.choice([1, 3]),
+            "ageing": rng.choice([1, 10_000]),
+        }
+        chosen = rng.sample(list(rules.items()), rng.choice([0, 1, 2]))
+        policies.decide(self._broker, rng.choice(TUBES), replace(NO_POLICY, **dict(chosen)), now)
+
+    def _touch_for(self, client: Client, now: int) -> None:
+        lease_ends = now + self._rng.choice([0, 1, 900, 9000]) * MS
+        self._broker.touch_for(client, self._held(client), lease_ends)
+
+    def _release_tube(self, client: Client, now: int) -> None:
+        chores.release(self._broker, client, self._rng.choice(TUBES), now)
+
+    def _purge(self, client: Client, now: int) -> None:
+        state = self._rng.choice([READY, DELAYED, BURIED, RESERVED])
+        chores.purge(self._broker, client, self._rng.choice(TUBES), (state,), now)
+
     def _reserve(self, client: Client, now: int) -> None:
         wait_until = NEVER if self._rng.random() < 0.1 else 0
         self._broker.reserve(client, wait_until, now)
@@ -83,23 +148,23 @@ class Commands:
         held = [key & ID_MASK for key in client.leases]
         return self._rng.choice(held) if held else 0
 
-    def _delete(self, client: Client, _now: int) -> None:
+    def _delete(self, client: Client, now: int) -> None:
         job_id = self._held(client)
         if job_id:
-            self._broker.delete(client, job_id)
+            self._broker.delete(client, job_id, now)
         else:
-            self._delete_any(client)
+            self._delete_any(client, now)
 
-    def _delete_any(self, client: Client) -> None:
+    def _delete_any(self, client: Client, now: int) -> None:
         if self._broker.jobs:
-            self._broker.delete(client, self._rng.choice(list(self._broker.jobs)))
+            self._broker.delete(client, self._rng.choice(list(self._broker.jobs)), now)
 
     def _release(self, client: Client, now: int) -> None:
         pri, delay = self._rng.choice([0, 7, 3000]), self._rng.choice([0, 0, 1, 5])
         self._broker.release(client, self._held(client), pri, delay, now)
 
-    def _bury(self, client: Client, _now: int) -> None:
-        self._broker.bury(client, self._held(client), self._rng.choice([0, 9]))
+    def _bury(self, client: Client, now: int) -> None:
+        self._broker.bury(client, self._held(client), self._rng.choice([0, 9]), now)
 
     def _kick(self, client: Client, now: int) -> None:
         self._broker.kick(client.used, self._rng.choice([1, 3]), now)

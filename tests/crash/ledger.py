@@ -7,17 +7,22 @@ notes what each record says, when it was made, and when replies that depend on i
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 from stalkd.broker.broker import Broker
 from stalkd.broker.job import BURIED, DELAYED, READY, RESERVED, Job
-from stalkd.broker.limits import ID_BITS
+from stalkd.broker.limits import ID_BITS, NEVER
 from stalkd.broker.recorder import Recorder
+from stalkd.broker.terms import Terms
 from stalkd.broker.tube import Tube
 
 Key = int | str
-"""A job's id or a tube's name."""
+"""A job's id, a tube's name, or OF_POLICY and a tube's name."""
+
+OF_POLICY = "policy of "
 
 Value = tuple[object, ...] | None
-"""All that is remembered of a job or of a tube's pause; None if there is none."""
+"""All that is remembered of a job, or of a tube's pause or policy; None if there is none."""
 
 Snapshot = dict[Key, Value]
 
@@ -48,7 +53,27 @@ def job_value(job: Job, wall: int) -> Value:
         order,
         job.reserves,
         *counts,
+        terms_value(job.terms, wall),
     )
+
+
+def terms_value(terms: Terms | None, wall: int) -> Value:
+    if terms is None:
+        return None
+    death = terms.death
+    return (
+        terms.lease,
+        terms.expires + wall if terms.expires != NEVER else NEVER,
+        terms.key,
+        terms.attempts,
+        terms.base,
+        terms.dead,
+        (death.when + wall, death.reason, death.origin) if death is not None else None,
+    )
+
+
+def policy_value(tube: Tube) -> Value:
+    return astuple(tube.policy) if tube.policy is not None else None
 
 
 def pause_value(tube: Tube, wall: int) -> Value:
@@ -61,13 +86,15 @@ def snapshot(broker: Broker, wall: int) -> Snapshot:
     for tube in broker.directory.tubes.values():
         if tube.paused_until:
             found[tube.name] = pause_value(tube, wall)
+        if tube.policy is not None:
+            found[OF_POLICY + tube.name] = policy_value(tube)
     return found
 
 
 def due(key: Key, value: Value, time: int) -> Value:
     """Return what has become of a value by a time of the wall clock."""
-    if value is None:
-        return None
+    if value is None or (isinstance(key, str) and key.startswith(OF_POLICY)):
+        return value
     if isinstance(key, str):
         until = value[0]
         return value if isinstance(until, int) and until > time else None
@@ -220,3 +247,17 @@ class Tap(Recorder):
     def paused(self, tube: Tube) -> None:
         self._ledger.note(tube.name, pause_value(tube, self._wall), self.now, urgent=True)
         self._inner.paused(tube)
+
+    def changing(self, job: Job) -> None:
+        self._inner.changing(job)
+
+    def moved(self, job: Job) -> None:
+        self._note(job, urgent=True)
+        self._inner.moved(job)
+
+    def deciding(self, tube: Tube) -> None:
+        self._inner.deciding(tube)
+
+    def decided(self, tube: Tube) -> None:
+        self._ledger.note(OF_POLICY + tube.name, policy_value(tube), self.now, urgent=True)
+        self._inner.decided(tube)

@@ -14,7 +14,7 @@ from crash.stepper import Stepper
 from stalkd.broker.broker import Broker
 from stalkd.broker.check import check
 from stalkd.journal.log import Log
-from stalkd.journal.recorder import job_size, pause_size
+from stalkd.journal.recorder import job_size, pause_size, policy_size
 from stalkd.journal.syncs import SyncTask
 
 LAST_SYNCS = 3
@@ -36,6 +36,7 @@ class Life:
         self.tap = Tap(broker.recorder, ledger, wall)
         self.tap.now = now
         broker.record_with(self.tap)
+        broker.end_interrupted_leases(now)
         self.commands = Commands(broker, log.admits, rng)
         self.task: SyncTask | None = None
         self.thread: Stepper | None = None
@@ -154,6 +155,8 @@ class Life:
         for tube in self.broker.directory.tubes.values():
             if tube.paused_until:
                 live[tube.file] += pause_size(tube)
+            if tube.policy is not None:
+                live[tube.policy_file] += policy_size(tube)
         counted = {number: segment.live for number, segment in log.segments.items()}
         if live != counted or log.writer.live != sum(live.values()):
             raise Violation(f"live bytes {counted}, {log.writer.live}, but {live} when counted")

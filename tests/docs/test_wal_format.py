@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -23,9 +25,15 @@ PAGE = (Path(__file__).resolve().parents[2] / "man" / "stalkd-wal.5").read_text(
 
 FORMATS = {"8 bytes": "8s", "u8": "B", "u32": "I", "u64": "Q", "i64": "q"}
 
-KINDS = ("CHECKPOINT", "JOB", "CHANGE", "RESERVE", "DELETE", "PAUSE")
+KINDS = (
+    *("CHECKPOINT", "JOB", "CHANGE", "RESERVE", "DELETE", "PAUSE"),
+    *("TERMED", "MOVED", "POLICY"),
+)
 
 STATES = ("ready", "delayed", "buried")
+
+REASONS = ("", "released", "timed out", "disconnected", "restarted", "taken back")
+
 
 HEADER_SIZE = 48
 
@@ -33,18 +41,40 @@ Fields = dict[str, Any]
 
 
 class Table:
-    """The fields of one thing, from its table in the page, in front of those of varying length."""
+    """The fields of one thing in their order, from its table in the page.
+
+    ``struct`` is those in front of the first of varying length.
+    """
 
     def __init__(self, title: str) -> None:
         text = re.split(r"\n\.S[hs] ", PAGE.split(f"\n.Ss {title}\n")[1])[0]
-        rows = re.findall(r"^\.It Li (.+?) Ta Li (\S+) Ta ?(.*)$", text, re.MULTILINE)
-        fixed = [(FORMATS[kind], name) for kind, name, _ in rows if kind != "bytes"]
-        self.names = [name for _, name in fixed]
-        self.struct = struct.Struct("<" + "".join(kind for kind, _ in fixed))
-        self.kind = next((int(meaning) for _, name, meaning in rows if name == "kind"), 0)
+        self.rows: list[tuple[str, str, str]] = re.findall(
+            r"^\.It Li (.+?) Ta Li (\S+) Ta ?(.*)$", text, re.MULTILINE
+        )
+        fixed = list(takewhile(lambda row: row[0] != "bytes", self.rows))
+        self.struct = struct.Struct("<" + "".join(FORMATS[kind] for kind, _, _ in fixed))
+        self.kind = next((int(meaning) for _, name, meaning in fixed if name == "kind"), 0)
 
     def read(self, data: bytes, offset: int = 0) -> Fields:
-        return dict(zip(self.names, self.struct.unpack_from(data, offset), strict=True))
+        names = [name for _, name, _ in self.rows]
+        return dict(zip(names, self.struct.unpack_from(data, offset), strict=False))
+
+    def read_all(self, data: bytes) -> Fields:
+        """Read a whole record: also the fields of varying length, and those behind them."""
+        fields: Fields = {}
+        offset = 0
+        for kind, name, meaning in self.rows:
+            if kind == "bytes":
+                default = len(data) - offset if "the rest of the record" in meaning else 0
+                size = fields.pop("name-length" if name == "tube" else f"{name}-length", default)
+                value = data[offset : offset + size]
+                fields[name] = value if name == "body" else value.decode()
+            else:
+                (fields[name],) = struct.unpack_from("<" + FORMATS[kind], data, offset)
+                size = struct.calcsize("<" + FORMATS[kind])
+            offset += size
+        assert offset == len(data)
+        return fields
 
 
 HEADER, FRAME = Table("Header"), Table("Frame")
@@ -54,16 +84,7 @@ RECORDS = {table.kind: (name, table) for name, table in zip(KINDS, map(Table, KI
 def read_record(data: bytes) -> tuple[str, Fields]:
     """The kind of a record and all its fields."""
     name, table = RECORDS[data[0]]
-    fields = table.read(data)
-    rest = data[table.struct.size :]
-    length = fields.pop("name-length", 0)
-    if length:
-        fields["tube"] = rest[:length].decode()
-    if name == "JOB":
-        fields["body"] = rest[length:]
-    else:
-        assert len(rest) == length
-    return name, fields
+    return name, table.read_all(data)
 
 
 def read_header(data: bytes) -> Fields | None:
@@ -110,6 +131,7 @@ class Log:
 
     jobs: dict[int, Fields] = field(default_factory=dict)
     pauses: dict[str, Fields] = field(default_factory=dict)
+    policies: dict[str, Fields] = field(default_factory=dict)
     first: int = 0
     synced: tuple[int, int] = (0, 0)
     last_id: int = 0
@@ -127,9 +149,11 @@ class Log:
             self.last_id = max(self.last_id, fields["last-id"])
         elif name == "PAUSE":
             self.pauses[fields["tube"]] = fields
+        elif name == "POLICY":
+            self.policies[fields["tube"]] = fields
         elif name == "DELETE":
             self.jobs.pop(fields["id"], None)
-        elif name == "JOB":
+        elif name in {"JOB", "TERMED"}:
             self.jobs[fields["id"]] = fields
             self.last_id = max(self.last_id, fields["id"])
         elif fields["id"] in self.jobs:
@@ -314,3 +338,86 @@ def test_the_example(tmp_path: Path) -> None:
         "state": 0,
         "reserves": 1,
     }
+
+
+# -- what the extended commands leave -------------------------------------------------------------
+
+
+def extended_work(wire: Wire) -> None:
+    """Jobs 1 to 8: alive, dead of different reasons, moved, kicked, and without terms again."""
+    assert wire.ask(b"set-policy plain attempts=1 dead=plain.dead ttl=1000.5") == b"POLICY_SET"
+    assert wire.ask(b"set-policy every attempts=2 dead=x ttl=0.001 max-jobs=3 rate=0.5 "
+                    b"concurrency=4 ageing=1.25") == b"POLICY_SET"  # fmt: skip
+    assert wire.ask(b"set-policy none rate=5") == b"POLICY_SET"
+    assert wire.ask(b"set-policy none rate=0") == b"POLICY_SET"
+    for options in (b"key=a ttl=900.25", b"attempts=1 dead=grave", b"attempts=1", b"key=b"):
+        assert wire.ask(b"put-with 7 0 60.5 1 tube=work %b\r\nx" % options).startswith(b"INSERTED")
+    assert wire.ask(b"use plain") == b"USING plain"
+    put(wire)
+    put(wire)
+    assert wire.ask(b"put-with 7 500.125 60 1 tube=work\r\nx").startswith(b"INSERTED")
+    put(wire)
+    for number in (2, 3, 5, 6):
+        take(wire, b"reserve-job %d" % number)
+        if number != 3:
+            assert wire.ask(b"release %d 9 0" % number) == b"RELEASED"
+    assert wire.ask(b"release-tube work") == b"RELEASED 1"
+    assert wire.ask(b"move-jobs plain.dead ready revived 1") == b"MOVED 1"
+    assert wire.ask(b"kick-job 7") == b"KICKED"
+    assert wire.ask(b"move-jobs work ready moved 1") == b"MOVED 1"
+
+
+def explained(wire: Wire, ids: set[int]) -> dict[int, Fields]:
+    """What `explain-job` says of each."""
+    return {number: mapping(wire, b"explain-job %d" % number) for number in ids}
+
+
+def mapping(wire: Wire, line: bytes) -> dict[str, str]:
+    """The keys of an extended command's document and their values, without the quotes."""
+    word, size = wire.ask(line).split()
+    assert word == b"OK", word
+    text = wire.read_exact(int(size) + 2).decode()
+    return dict(re.findall(r'^([a-z-]+): "?(.*?)"?$', text, re.MULTILINE))
+
+
+def assert_same_terms(read: Fields, said: Fields, now_ns: int) -> None:
+    """A job in the log has the terms that the daemon tells."""
+    assert read["tube"] == said["tube"]
+    assert read.get("lease", read["ttr"] * 10**9) == float(said["ttr"]) * 1e9
+    assert read.get("key", "") == said.get("key", "")
+    assert read.get("dead", "") == said.get("dead", "")
+    assert str(read.get("attempts", 0)) == said.get("attempts", "0")
+    assert read["reserves"] - read.get("base", 0) == int(said["attempts-used"])
+    assert REASONS[read.get("reason", 0)] == said.get("died-because", "")
+    assert read.get("origin", "") == said.get("died-in", "")
+    for key, told, sign in (("expires", "expires-in", 1), ("died", "died", -1)):
+        assert bool(read.get(key)) == (told in said)
+        if told in said:
+            assert abs(read[key] - now_ns - sign * float(said[told]) * 1e9) < 10 * 10**9
+
+
+def test_terms_and_policies(tmp_path: Path) -> None:
+    """Keys, expiry, attempts, deaths, moves and policies are in the log as the page says."""
+    path = tmp_path / "wal"
+    with logging_to(path) as (daemon, wire):
+        extended_work(wire)
+        told = explained(wire, set(range(1, 9)))
+        policy = mapping(wire, b"get-policy every")
+        now_ns = time.time_ns()
+        daemon.kill()
+    log = read_log(path)
+    assert log.torn is None
+    assert {number for number, job in log.jobs.items() if job.get("reason")} == {2, 3, 6}
+    for number, said in told.items():
+        assert_same_terms(log.jobs[number], said, now_ns)
+        assert log.jobs[number]["body"] == b"x"
+    kept = log.policies["every"]
+    thousandths = {"ttl": 10**9, "rate": 10**3, "ageing": 10**3}
+    for key, value in policy.items():
+        if key == "dead":
+            assert kept[key] == value
+        else:
+            assert kept[key] / thousandths.get(key, 1) == float(value)
+    gone = dict(log.policies["none"])
+    assert gone.pop("tube") == "none"
+    assert not any(value for key, value in gone.items() if key != "kind")

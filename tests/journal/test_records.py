@@ -9,33 +9,44 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stalkd.broker.job import BURIED, DELAYED, READY, RESERVED, Job
-from stalkd.broker.limits import ID_BITS, NS_PER_S
+from stalkd.broker.limits import ID_BITS, NEVER, NS_PER_S
+from stalkd.broker.policy import NO_POLICY, Policy
+from stalkd.broker.terms import Death, Reason, Terms
 from stalkd.broker.tube import Tube
-from stalkd.journal.recorder import job_size, pause_size
+from stalkd.journal.recorder import job_size, pause_size, policy_size
 from stalkd.journal.records import (
     JOB_FIXED,
     PAUSE_FIXED,
+    TERMED,
     Change,
     Checkpoint,
     Delete,
     JobRecord,
     MalformedError,
+    Moved,
     Pause,
+    PolicyRecord,
     Reserve,
+    Termed,
     pack_change,
     pack_checkpoint,
     pack_delete,
     pack_job,
+    pack_moved,
     pack_pause,
+    pack_policy,
     pack_reserve,
     unpack,
 )
+from stalkd.protocol.limits import MAX_RATE
 from support.journal import EPOCH
 
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
 COUNTS = st.one_of(U32, st.just(2**32 - 1), st.integers(2**32, 2**70))
 NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=200)
+KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=250)
+TUBES = st.one_of(st.just(""), NAMES)
 WALLS = st.integers(-EPOCH, EPOCH)
 LONGEST_DELAY = (2**32 - 1) * NS_PER_S
 STATES = st.sampled_from([READY, RESERVED, DELAYED, BURIED])
@@ -57,6 +68,31 @@ def jobs(draw: st.DrawFn) -> Job:
         past.timeouts, past.releases = draw(COUNTS), draw(COUNTS)
         past.buries, past.kicks = draw(COUNTS), draw(COUNTS)
     return job
+
+
+@st.composite
+def any_terms(draw: st.DrawFn) -> Terms:
+    """Any terms that a job can have."""
+    terms = Terms(draw(st.integers(1, LONGEST_DELAY)))
+    terms.expires = draw(st.one_of(st.just(NEVER), st.integers(1, EPOCH + LONGEST_DELAY)))
+    terms.key, terms.dead = draw(KEYS), draw(TUBES)
+    terms.attempts, terms.base = draw(U32), draw(COUNTS)
+    if draw(st.booleans()):
+        reason = draw(st.sampled_from(list(Reason)))
+        terms.death = Death(draw(st.integers(0, EPOCH)), reason, draw(NAMES))
+    return terms
+
+
+POLICIES = st.builds(
+    Policy,
+    attempts=U32,
+    dead=TUBES,
+    ttl=st.integers(0, LONGEST_DELAY + NS_PER_S),
+    max_jobs=U32,
+    rate=st.integers(0, MAX_RATE * 1000),
+    concurrency=U32,
+    ageing=st.integers(0, MOST * 1000 + 999),
+)
 
 
 def what_changes(job: Job, wall: int) -> tuple[object, ...]:
@@ -86,6 +122,50 @@ def test_a_change_comes_back(job: Job, wall: int) -> None:
     assert tuple(record) == expected
 
 
+def same_terms(found: Terms | None, terms: Terms) -> None:
+    assert found is not None
+    assert (found.lease, found.expires) == (terms.lease, terms.expires)
+    assert (found.key, found.dead, found.death) == (terms.key, terms.dead, terms.death)
+    assert (found.attempts, found.base) == (terms.attempts, min(terms.base, MOST))
+
+
+@given(jobs(), any_terms(), WALLS)
+def test_a_job_with_terms_comes_back(job: Job, terms: Terms, wall: int) -> None:
+    """All of it, and all of them."""
+    plain = unpack(pack_job(job, wall))
+    job.terms = terms
+    payload = pack_job(job, wall)
+    record = unpack(payload)
+    assert payload[0] == TERMED
+    assert isinstance(record, Termed)
+    assert record.job == plain
+    same_terms(record.terms.terms(wall), terms)
+
+
+@given(jobs(), st.one_of(st.none(), any_terms()), WALLS)
+def test_a_move_comes_back(job: Job, terms: Terms | None, wall: int) -> None:
+    """All but the body; also that a job has no terms."""
+    plain = unpack(pack_job(job, wall))
+    job.terms = terms
+    record = unpack(pack_moved(job, wall))
+    assert isinstance(record, Moved)
+    assert isinstance(plain, JobRecord)
+    assert record.job == plain._replace(body=b"")
+    if terms is None:
+        assert record.terms.terms(wall) is None
+    else:
+        same_terms(record.terms.terms(wall), terms)
+
+
+@given(NAMES, POLICIES)
+def test_a_policy_comes_back(name: str, policy: Policy) -> None:
+    """Every rule, to its limit; none is all zeros."""
+    tube = Tube(name, 0)
+    assert unpack(pack_policy(tube)) == PolicyRecord(name, NO_POLICY)
+    tube.policy = policy
+    assert unpack(pack_policy(tube)) == PolicyRecord(name, policy)
+
+
 @given(jobs())
 def test_a_reserve_and_a_delete_come_back(job: Job) -> None:
     """The id, and how often it was reserved."""
@@ -109,13 +189,16 @@ def test_a_checkpoint_comes_back(first: int, segment: int, offset: int, last: in
     assert unpack(pack_checkpoint(checkpoint)) == checkpoint
 
 
-@given(jobs())
-def test_sizes_are_known_without_packing(job: Job) -> None:
+@given(jobs(), any_terms(), POLICIES)
+def test_sizes_are_known_without_packing(job: Job, terms: Terms, policy: Policy) -> None:
     """What is counted as live is what is written."""
     tube = job.tube
     frame = job_size(job) - JOB_FIXED - len(tube.name) - len(job.body)
     assert job_size(job) == frame + len(pack_job(job, 0))
     assert pause_size(tube) == frame + len(pack_pause(tube, 0))
+    job.terms, tube.policy = terms, policy
+    assert job_size(job) == frame + len(pack_job(job, 0))
+    assert policy_size(tube) == frame + len(pack_policy(tube))
 
 
 # -- what is no record ----------------------------------------------------------------------------
@@ -123,16 +206,27 @@ def test_sizes_are_known_without_packing(job: Job) -> None:
 EXAMPLE = Job(1, Tube("a tube", 0), 2, 3, 4, b"body", 5)
 EXAMPLE.key = 6 << ID_BITS | 1
 
+TERMED_EXAMPLE = Job(1, Tube("a tube", 0), 2, 3, 4, b"body", 5)
+TERMED_EXAMPLE.key = 6 << ID_BITS | 1
+TERMED_EXAMPLE.terms = Terms(7)
+TERMED_EXAMPLE.terms.key, TERMED_EXAMPLE.terms.dead = "key", "dead"
+TERMED_EXAMPLE.terms.death = Death(8, Reason.RELEASED, "origin")
+TERMED_EXAMPLE.tube.policy = Policy(attempts=1, dead="dead")
+
 FIXED = [
     pack_checkpoint(Checkpoint(1, 2, 3, 4, 5)),
     pack_change(EXAMPLE, 0),
     pack_reserve(EXAMPLE),
     pack_delete(1),
     pack_pause(EXAMPLE.tube, 0),
+    pack_moved(EXAMPLE, 0),
+    pack_moved(TERMED_EXAMPLE, 0),
+    pack_policy(EXAMPLE.tube),
+    pack_policy(TERMED_EXAMPLE.tube),
 ]
 """One record of each kind whose length is not free."""
 
-WHOLE = [*FIXED, pack_job(EXAMPLE, 0)]
+WHOLE = [*FIXED, pack_job(EXAMPLE, 0), pack_job(TERMED_EXAMPLE, 0)]
 
 
 @given(
@@ -156,7 +250,7 @@ def test_any_damage_is_a_record_or_malformed(payload: bytes, data: st.DataObject
         unpack(bytes(damaged))
 
 
-@pytest.mark.parametrize("payload", FIXED, ids=lambda payload: f"kind {payload[0]}")
+@pytest.mark.parametrize("payload", FIXED, ids=lambda payload: f"kind {payload[0]}, {len(payload)}")
 def test_a_record_of_another_length_is_malformed(payload: bytes) -> None:
     """Shorter by any number of bytes, or longer."""
     for size in range(1, len(payload)):
@@ -191,7 +285,7 @@ def test_names_are_never_empty_and_always_ascii() -> None:
 
 def test_an_unknown_kind_is_named() -> None:
     """So that the operator can be told."""
-    for kind in (0, *range(7, 256)):
+    for kind in (0, *range(10, 256)):
         with pytest.raises(MalformedError, match=f"unknown kind {kind}$"):
             unpack(bytes([kind]) + b"anything")
 

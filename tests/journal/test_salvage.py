@@ -21,7 +21,7 @@ from stalkd.journal.records import Change, Delete, JobRecord, Pause, Record, Res
 from stalkd.journal.salvage import Salvage
 from stalkd.journal.segment import segment_name
 from support.directories import Image
-from support.journal import EPOCH, JobView, LogCore, View, view
+from support.journal import EPOCH, LogCore
 from support.stories import (
     EVENTS,
     READ_AT,
@@ -35,6 +35,7 @@ from support.stories import (
     stories,
     tell,
 )
+from support.view import JobView, TermsView, View, view
 
 NOW = 5
 
@@ -120,7 +121,8 @@ def _seen(job: JobRecord) -> JobView:
     del fields["id"], fields["order"]
     waits = job.state.value != "delayed" or delayed
     fields["state"] = job.state.value if waits else "ready"
-    return JobView(**fields, delayed_until=job.order if delayed else 0)
+    terms = TermsView(exist=False, lease=job.ttr * NS_PER_S, used=job.reserves)
+    return JobView(**fields, delayed_until=job.order if delayed else 0, terms=terms)
 
 
 def must_have(copy: Copy, sound: Image, damaged: Image) -> None:

@@ -10,7 +10,8 @@ from stalkd.broker.check import check
 from stalkd.broker.limits import NS_PER_S
 from stalkd.protocol.session import Session
 from support.core import Core
-from support.model import Command, Model, ModelClient
+from support.model import Model
+from support.model_state import Command, ModelClient
 
 NS_PER_MS = NS_PER_S // 1000
 TUBES = st.sampled_from(["default", "a", "b", "c"])

@@ -354,8 +354,8 @@ def test_a_failing_answer_concerns_one_session(
         Session, "reply_large", lambda me, data: (fail if me is first else me.reply)(data)
     )
     core.service.receive(session, PUT + PUT, 0)
-    assert core.service.deliver() == [(first, error)]
-    assert core.service.deliver() == []
+    assert core.service.deliver(0) == [(first, error)]
+    assert core.service.deliver(0) == []
     assert second.output == [b"RESERVED 2 5\r\nhello\r\n"]
 
 

@@ -11,7 +11,7 @@ import trio
 
 from stalkd.broker.queues import Queues
 from stalkd.config import Config
-from stalkd.protocol import commands
+from stalkd.protocol import interpreter
 from stalkd.server.connection import Connection
 from stalkd.server.daemon import STOPPING, Daemon
 from stalkd.server.faults import is_broken_invariant
@@ -42,7 +42,7 @@ async def test_a_bug_in_a_command_ends_that_session_only(
     clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its jobs go back, the traceback is logged, and the others are served."""
-    monkeypatch.setitem(commands.BARE, b"list-tube-used", buggy)
+    monkeypatch.setitem(interpreter.ALONE, b"list-tube-used", buggy)
     async with serve() as server:
         unlucky, other = server.connect(), server.connect()
         await unlucky.send(b"put 0 0 60 1\r\nx\r\nreserve\r\n")
@@ -63,7 +63,7 @@ async def test_a_bug_in_a_command_behind_a_reserve(
     clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It also ends that session only when it was another client's put that let it run."""
-    monkeypatch.setitem(commands.BARE, b"list-tube-used", buggy)
+    monkeypatch.setitem(interpreter.ALONE, b"list-tube-used", buggy)
     async with serve() as server:
         unlucky, other = server.connect(), server.connect()
         await unlucky.send(b"reserve\r\nlist-tube-used\r\n")
@@ -79,7 +79,7 @@ async def test_a_bug_while_reading_the_end_of_input(
     clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does it matter when in its life a session meets it."""
-    monkeypatch.setitem(commands.BARE, b"list-tube-used", buggy)
+    monkeypatch.setitem(interpreter.ALONE, b"list-tube-used", buggy)
     async with serve() as server:
         unlucky, other = server.connect(), server.connect()
         await unlucky.send(b"reserve\r\nlist-tube-used\r\n")

@@ -52,7 +52,7 @@ class Core:
                 session.output_sent()
 
     def _deliver(self) -> None:
-        for _, error in self.service.deliver():
+        for _, error in self.service.deliver(self.now):
             raise error
 
     def received(self, session: Session) -> bytes:

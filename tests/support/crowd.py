@@ -8,6 +8,7 @@ from stalkd.broker.limits import NS_PER_S
 from stalkd.journal.limits import LEAST_SEGMENT
 from stalkd.protocol.session import Session
 from support.journal import EPOCH, MS, LogCore
+from support.view import ready_orders
 
 LARGEST = 2 * LEAST_SEGMENT
 
@@ -109,6 +110,7 @@ class Crowd:
             kill=random.random() < 0.5, after=after, now=random.choice([0, 17, core.now, EPOCH])
         )
         assert core.view() == expected
+        assert ready_orders(core.broker) == expected.ready
         assert self.inserted <= core.broker.last_id <= last_id
         assert core.recovered.notes == []
         core.check()

@@ -10,20 +10,21 @@ assert core.view() == before
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Self
+from typing import Self
 
 from stalkd.broker.broker import Broker
 from stalkd.broker.check import check
-from stalkd.broker.job import BURIED, DELAYED, READY, Job, Past
-from stalkd.broker.limits import ID_BITS, NS_PER_S
+from stalkd.broker.limits import NS_PER_S
+from stalkd.broker.tube import Tube
 from stalkd.journal.files import Directory
 from stalkd.journal.limits import LEAST_SEGMENT
 from stalkd.journal.log import Log
 from stalkd.journal.options import LogOptions
-from stalkd.journal.recorder import job_size, pause_size
+from stalkd.journal.recorder import job_size, pause_size, policy_size
 from stalkd.journal.replay import Recovered, Replay
 from stalkd.protocol.session import Session, Settings
 from support.core import Core
+from support.view import View, view
 
 EPOCH = 1_750_000_000 * NS_PER_S
 """What the wall clock says when a test begins."""
@@ -32,99 +33,6 @@ MS = NS_PER_S // 1000
 
 SYNC_NS = 1_000
 """How long a sync takes, as the log is told."""
-
-
-# -- what a restart must bring back ---------------------------------------------------------------
-
-
-class JobView(NamedTuple):
-    """All that is to be seen of a job; times are wall clock."""
-
-    tube: str
-    state: str
-    pri: int
-    delay: int
-    ttr: int
-    created: int
-    delayed_until: int
-    reserves: int
-    timeouts: int
-    releases: int
-    buries: int
-    kicks: int
-    body: bytes
-
-
-class View(NamedTuple):
-    """All that is to be seen of a broker; ids stand in the order in which they would be served."""
-
-    jobs: dict[int, JobView]
-    ready: dict[str, list[int]]
-    delayed: dict[str, list[int]]
-    buried: dict[str, list[int]]
-    pauses: dict[str, tuple[int, int]]
-    memory: int
-
-
-def view(broker: Broker, wall: int, at: int) -> View:
-    """What there is to be seen after a restart at the wall clock's time ``at``.
-
-    Whatever is reserved is ready then; delays and pauses that have ended by then are over.
-    """
-    jobs = {job.id: _job_view(job, wall, at) for job in broker.jobs.values()}
-    tubes = broker.directory.tubes.values()
-    pauses = {
-        tube.name: (tube.pause_s, tube.paused_until + wall)
-        for tube in tubes
-        if tube.paused_until and tube.paused_until + wall > at
-    }
-    buried = {tube.name: [key & ((1 << ID_BITS) - 1) for key in tube.buried] for tube in tubes}
-    return View(
-        jobs=jobs,
-        ready=_orders(jobs, READY.value),
-        delayed=_orders(jobs, DELAYED.value),
-        buried={name: ids for name, ids in buried.items() if ids},
-        pauses=pauses,
-        memory=broker.memory,
-    )
-
-
-def _job_view(job: Job, wall: int, at: int) -> JobView:
-    past = job.past or Past()
-    until = (job.key >> ID_BITS) + wall if job.state is DELAYED else 0
-    waits = until > at
-    return JobView(
-        tube=job.tube.name,
-        state=(BURIED if job.state is BURIED else DELAYED if waits else READY).value,
-        pri=job.pri,
-        delay=job.delay,
-        ttr=job.ttr,
-        created=job.created + wall,
-        delayed_until=until if waits else 0,
-        reserves=job.reserves,
-        timeouts=past.timeouts,
-        releases=past.releases,
-        buries=past.buries,
-        kicks=past.kicks,
-        body=job.body,
-    )
-
-
-def _orders(jobs: dict[int, JobView], state: str) -> dict[str, list[int]]:
-    chosen = [
-        (job.tube, job.delayed_until, job.pri, id_)
-        for id_, job in jobs.items()
-        if job.state == state
-    ]
-    orders: dict[str, list[int]] = {}
-    for tube, *_, id_ in sorted(chosen, key=_place):
-        orders.setdefault(tube, []).append(id_)
-    return orders
-
-
-def _place(entry: tuple[str, int, int, int]) -> tuple[int, int]:
-    _, until, pri, id_ = entry
-    return (until or pri, id_)
 
 
 # -- the core -------------------------------------------------------------------------------------
@@ -171,6 +79,7 @@ class LogCore(Core):
         self.recovered = replay.recovered
         self.log = Log(directory, self.broker, self.recovered, self.options, now, wall, self._tell)
         self.shared.journal = self.log
+        self.broker.end_interrupted_leases(now)
 
     def _tell(self, name: str, **fields: object) -> None:
         self.told.append(name)
@@ -273,7 +182,8 @@ class LogCore(Core):
         """Bytes of the records that are needed: counted anew."""
         jobs = sum(map(job_size, self.broker.jobs.values()))
         tubes = self.broker.directory.tubes.values()
-        return jobs + sum(pause_size(tube) for tube in tubes if tube.paused_until)
+        pauses = sum(pause_size(tube) for tube in tubes if tube.paused_until)
+        return jobs + pauses + sum(policy_size(tube) for tube in tubes if tube.policy is not None)
 
     def check(self) -> None:
         """Verify the broker, and that the log's accounts are what is counted anew."""
@@ -290,13 +200,20 @@ def _faults(broker: Broker, log: Log) -> Iterator[str]:
         if job.file not in log.segments or job.id not in log.segments[job.file].ids:
             yield f"{job} is not listed in segment {job.file}"
     for tube in broker.directory.tubes.values():
-        if bool(tube.file) != bool(tube.paused_until):
-            yield f"{tube} is paused until {tube.paused_until}, in segment {tube.file}"
-        elif tube.file:
-            counted[tube.file] += pause_size(tube)
-            if tube.name not in log.segments[tube.file].tubes:
-                yield f"{tube} is not listed in segment {tube.file}"
+        yield from _tube_faults(tube)
+        for file, size in ((tube.file, pause_size(tube)), (tube.policy_file, policy_size(tube))):
+            if file:
+                counted[file] += size
+                if tube.name not in log.segments[file].tubes:
+                    yield f"{tube} is not listed in segment {file}"
     if counted != {number: segment.live for number, segment in log.segments.items()}:
         yield f"{list(log.segments.values())} have live bytes {counted}"
     if list(log.segments) != sorted(log.segments) or log.writer.number not in log.segments:
         yield f"segments are {list(log.segments)}, written is {log.writer.number}"
+
+
+def _tube_faults(tube: Tube) -> Iterator[str]:
+    if bool(tube.file) != bool(tube.paused_until):
+        yield f"{tube} is paused until {tube.paused_until}, in segment {tube.file}"
+    if bool(tube.policy_file) != (tube.policy is not None):
+        yield f"{tube} has the policy {tube.policy}, in segment {tube.policy_file}"

@@ -7,56 +7,12 @@ It knows the rules only. ``run`` takes one command as a tuple and appends the re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 
-SECOND = 1000
-FOREVER = 1 << 50
-Command = tuple[object, ...]
+from support.model_state import FOREVER, SECOND, Command, ModelClient, ModelJob, ModelTube
+
 Event = tuple[int, int, int, Callable[[], None]]
 """(when, serial of the owner, order within the owner, what happens)"""
-
-
-@dataclass(eq=False)
-class ModelTube:
-    name: str
-    serial: int
-    paused_until: int | None = None
-    pause: int = 0
-    total: int = 0
-    deletes: int = 0
-    pauses: int = 0
-
-
-@dataclass(eq=False)
-class ModelJob:
-    id: int
-    tube: ModelTube
-    pri: int
-    delay: int
-    ttr: int
-    body: bytes
-    created: int
-    state: str = "new"
-    deadline: int = 0
-    buried_as: int = 0
-    holder: ModelClient | None = None
-    reserves: int = 0
-    timeouts: int = 0
-    releases: int = 0
-    buries: int = 0
-    kicks: int = 0
-
-
-@dataclass(eq=False)
-class ModelClient:
-    serial: int
-    used: ModelTube
-    watched: list[ModelTube]
-    out: list[bytes] = field(default_factory=list)
-    waits_until: int | None = None
-    waits_since: int = 0
-    pending: list[Command] = field(default_factory=list)
 
 
 class Model:
@@ -91,6 +47,7 @@ class Model:
 
     def _drop_tubes(self) -> None:
         needed = {id(self.tubes[0])}
+        needed |= {id(tube) for tube in self.tubes if tube.policy}
         needed |= {id(job.tube) for job in self.jobs}
         needed |= {id(client.used) for client in self.clients}
         needed |= {id(tube) for client in self.clients for tube in client.watched}
@@ -115,7 +72,8 @@ class Model:
         )
 
     def _waiting(self, tube: ModelTube) -> list[ModelClient]:
-        found = (c for c in self.clients if c.waits_until is not None and tube in c.watched)
+        waiting = (c for c in self.clients if c.waits_until is not None and not c.awaits)
+        found = (client for client in waiting if tube in client.watched)
         return sorted(found, key=lambda client: client.waits_since)
 
     # -- moves ----------------------------------------------------------------------------------
@@ -176,7 +134,8 @@ class Model:
             if client.waits_until is not None:
                 soon = partial(self._answer, client, b"DEADLINE_SOON\r\n")
                 late = partial(self._answer, client, b"TIMED_OUT\r\n")
-                yield lease - SECOND, client.serial, 1, soon
+                if not client.awaits:
+                    yield lease - SECOND, client.serial, 1, soon
                 yield client.waits_until, client.serial, 2, late
 
     def _expire(self, job: ModelJob) -> None:
@@ -238,10 +197,15 @@ class Model:
         return self._reserve(client, self.now + seconds * SECOND)
 
     def _reserve(self, client: ModelClient, until: int) -> bytes | None:
+        job = self._best(client)
+        return self._lease(job, client) if job is not None else self._wait(client, until)
+
+    def _best(self, client: ModelClient) -> ModelJob | None:
         open_tubes = [tube for tube in client.watched if tube.paused_until is None]
         ready = [job for tube in open_tubes for job in self._in("ready", tube)]
-        if ready:
-            return self._lease(min(ready, key=lambda job: (job.pri, job.id)), client)
+        return min(ready, key=lambda job: (job.pri, job.id), default=None)
+
+    def _wait(self, client: ModelClient, until: int) -> bytes | None:
         if self._first_lease(client) - SECOND <= self.now:
             return b"DEADLINE_SOON\r\n"
         if until <= self.now:
@@ -354,10 +318,10 @@ class Model:
         return self._show(self._in("buried", client.used))
 
     def do_list_tubes(self, client: ModelClient) -> bytes:
-        return _yaml("".join(f"- {tube.name}\n" for tube in self.tubes))
+        return document("".join(f"- {tube.name}\n" for tube in self.tubes))
 
     def do_list_tubes_watched(self, client: ModelClient) -> bytes:
-        return _yaml("".join(f"- {tube.name}\n" for tube in client.watched))
+        return document("".join(f"- {tube.name}\n" for tube in client.watched))
 
     def do_list_tube_used(self, client: ModelClient) -> bytes:
         return b"USING %b\r\n" % client.used.name.encode()
@@ -368,7 +332,7 @@ class Model:
             return b"NOT_FOUND\r\n"
         timed = job.state in ("reserved", "delayed")
         left = max(job.deadline - self.now, 0) // SECOND if timed else 0
-        return _yaml(
+        return document(
             f'id: {job.id}\ntube: "{job.tube.name}"\nstate: {job.state}\npri: {job.pri}\n'
             f"age: {(self.now - job.created) // SECOND}\ndelay: {job.delay}\nttr: {job.ttr}\n"
             f"time-left: {left}\nfile: 0\nreserves: {job.reserves}\ntimeouts: {job.timeouts}\n"
@@ -379,20 +343,27 @@ class Model:
         tube = self._tube(name)
         if tube is None:
             return b"NOT_FOUND\r\n"
+        return document("".join(f"{line}\n" for line in self._tube_lines(tube)))
+
+    def _tube_lines(self, tube: ModelTube) -> list[str]:
         urgent = [job for job in self._in("ready", tube) if job.pri < 1024]
         states = {s: len(self._in(s, tube)) for s in ("ready", "reserved", "delayed", "buried")}
         left = 0 if tube.paused_until is None else (tube.paused_until - self.now) // SECOND
-        return _yaml(
-            f'name: "{name}"\ncurrent-jobs-urgent: {len(urgent)}\n'
-            + "".join(f"current-jobs-{state}: {count}\n" for state, count in states.items())
-            + f"total-jobs: {tube.total}\n"
-            f"current-using: {sum(client.used is tube for client in self.clients)}\n"
-            f"current-watching: {sum(tube in client.watched for client in self.clients)}\n"
-            f"current-waiting: {len(self._waiting(tube))}\ncmd-delete: {tube.deletes}\n"
-            f"cmd-pause-tube: {tube.pauses}\npause: {tube.pause}\npause-time-left: {left}\n"
-        )
+        return [
+            f'name: "{tube.name}"',
+            f"current-jobs-urgent: {len(urgent)}",
+            *(f"current-jobs-{state}: {count}" for state, count in states.items()),
+            f"total-jobs: {tube.total}",
+            f"current-using: {sum(client.used is tube for client in self.clients)}",
+            f"current-watching: {sum(tube in client.watched for client in self.clients)}",
+            f"current-waiting: {len(self._waiting(tube))}",
+            f"cmd-delete: {tube.deletes}",
+            f"cmd-pause-tube: {tube.pauses}",
+            f"pause: {tube.pause}",
+            f"pause-time-left: {left}",
+        ]
 
 
-def _yaml(text: str) -> bytes:
+def document(text: str) -> bytes:
     body = b"---\n" + text.encode()
     return b"OK %d\r\n%b\r\n" % (len(body), body)

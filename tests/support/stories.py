@@ -24,7 +24,8 @@ from stalkd.journal.records import Checkpoint, unpack
 from stalkd.journal.replay import Recovered, Replay
 from stalkd.journal.segment import segment_name, segment_number
 from support.directories import Image
-from support.journal import EPOCH, LogCore, View, view
+from support.journal import EPOCH, LogCore
+from support.view import View, view
 
 READ_AT = EPOCH + 3600 * NS_PER_S
 """What the wall clock says when the logs are read."""
