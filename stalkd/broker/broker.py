@@ -146,7 +146,7 @@ class Broker:
             self.queues.tell_watchers(job_id, Outcome.DELETED)
         tube = job.tube
         tube.deletes += 1
-        if tube.policy is not None:
+        if tube.waiting:  # The end of this job's lease may have opened the tube.
             self.queues.serve(tube, now)
         if not tube.using and not tube.watching:
             self.directory.drop_if_unused(tube)

@@ -21,7 +21,7 @@ def decide(broker: Broker, name: str, policy: Policy, now: int) -> None:
     tube.policy = None if policy == NO_POLICY else policy
     if policy.rate:
         # What an earlier rate has put off does not outlast it.
-        tube.paced = min(tube.paced, now + max(policy.interval(), BURST_NS))
+        tube.paced = min(tube.paced, now + max(policy.interval, BURST_NS))
     if policy.ageing != ageing:
         _rekey(broker, tube, policy.ageing, now)
     broker.recorder.decided(tube)

@@ -6,7 +6,7 @@ cannot be that exact at high rates, so what falls within BURST_NS may come toget
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from stalkd.broker.limits import ID_BITS, NS_PER_S
@@ -29,7 +29,8 @@ class Policy:
     the lifetime in nanoseconds of jobs that come in without one. ``max_jobs`` is how many jobs
     there may be before puts are refused. ``rate`` is thousandths of reserves per second,
     ``concurrency`` leases at once, ``ageing`` thousandths of a point of priority that a job gains
-    for each second of waiting.
+    for each second of waiting. ``interval`` is the nanoseconds from one reserve to the next at this
+    rate, ``slack`` how far one may come early.
     """
 
     attempts: int = 0
@@ -39,14 +40,14 @@ class Policy:
     rate: int = 0
     concurrency: int = 0
     ageing: int = 0
+    interval: int = field(init=False, compare=False)
+    slack: int = field(init=False, compare=False)
 
-    def interval(self) -> int:
-        """Return the nanoseconds from one reserve to the next at this rate."""
-        return MILLI * NS_PER_S // self.rate
-
-    def opens(self, paced: int) -> int:
-        """Return from when on a reserve is allowed that is due, by its rate, at ``paced``."""
-        return paced - max(0, BURST_NS - self.interval())
+    def __post_init__(self) -> None:
+        """Work out what follows: it is needed for each reserve."""
+        interval = MILLI * NS_PER_S // self.rate if self.rate else 0
+        object.__setattr__(self, "interval", interval)
+        object.__setattr__(self, "slack", max(0, BURST_NS - interval))
 
 
 NO_POLICY: Final = Policy()

@@ -110,8 +110,9 @@ class Queues:
         terms = job.terms
         self._set_lease(job, client, now + (job.ttr * NS_PER_S if terms is None else terms.lease))
         if tube.policy is not None:
-            tube.pace(now)
-            self.restrict(tube, now)
+            tube.note_reserve(tube.policy, now)
+            if tube.reopens:
+                self.alarms.advance(tube, tube.reopens)
         self.recorder.reserved(job)
 
     def restrict(self, tube: Tube, now: int) -> None:

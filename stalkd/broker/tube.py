@@ -117,22 +117,29 @@ class Tube(Owner):
     def is_full(self) -> bool:
         """Tell whether puts are refused."""
         policy = self.policy
-        return policy is not None and 0 < policy.max_jobs <= self.job_count()
+        if policy is None or not policy.max_jobs:
+            return False
+        count = self.ready.size + self.reserved + self.delayed.size + self.buried.size
+        return count >= policy.max_jobs
 
     def is_crowded(self) -> bool:
         """Tell whether it has all the leases that it may."""
         policy = self.policy
         return policy is not None and 0 < policy.concurrency <= self.reserved
 
-    def pace(self, now: int) -> None:
-        """Count a reserve towards its rate."""
-        policy = self.policy
-        if policy is not None and policy.rate:
-            self.paced = max(self.paced, now) + policy.interval()
+    def note_reserve(self, policy: Policy, now: int) -> None:
+        """Count a reserve towards its rate, and be closed if it was the last for now."""
+        if policy.rate:
+            self.paced = paced = max(now, self.paced) + policy.interval
+            if paced - policy.slack > now:
+                self.reopens = paced - policy.slack
+                self.closed = True
+        if 0 < policy.concurrency <= self.reserved:
+            self.closed = True
 
     def restrict(self, now: int) -> None:
         """Find out anew whether it is closed."""
         policy = self.policy
-        opens = policy.opens(self.paced) if policy is not None and policy.rate else 0
+        opens = self.paced - policy.slack if policy is not None and policy.rate else 0
         self.reopens = opens if opens > now else 0
         self.closed = bool(self.paused_until or self.reopens) or self.is_crowded()

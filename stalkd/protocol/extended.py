@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -182,11 +182,12 @@ def get_policy(session: Session, args: bytes, _now: int) -> None:
     """Show what holds for a tube."""
     tube = _tube(session, args)
     if tube is not None:
-        values = asdict(tube.policy or NO_POLICY)
-        shown = {name.replace("_", "-"): value for name, value in values.items()}
-        shown["ttl"] = inspection.milliseconds(values["ttl"])
-        shown["rate"] = values["rate"] / 1000
-        shown["ageing"] = values["ageing"] / 1000
+        policy = tube.policy or NO_POLICY
+        names = (name.decode() for name in POLICY_OPTIONS)
+        shown = {name: getattr(policy, name.replace("-", "_")) for name in names}
+        shown["ttl"] = inspection.milliseconds(policy.ttl)
+        shown["rate"] = policy.rate / 1000
+        shown["ageing"] = policy.ageing / 1000
         session.reply_large(replies.document(replies.entries(shown)))
 
 
