@@ -68,9 +68,11 @@ class Broker:
         it is buried. To be called before there are clients.
         """
         self.jobs[job.id] = job
-        self.memory += fates.cost(job)
+        self.memory += len(job.body) + JOB_COST
         self.last_id = max(self.last_id, job.id)
-        fates.enlist(self, job)
+        if job.terms is not None:
+            self.memory += job.terms.cost()
+            fates.enlist(self, job)
         if job.state is rules.DELAYED and order > now:
             self.queues.add_delayed(job, order)
         elif job.state is rules.BURIED:
@@ -79,7 +81,8 @@ class Broker:
         else:
             job.state = rules.READY
             self.queues.add_ready(job, now)
-            if fates.is_spent(job):
+            is_special = job.terms is not None or job.tube.policy is not None
+            if is_special and fates.is_spent(job):
                 self._interrupted.append(job)
 
     def end_interrupted_leases(self, now: int) -> None:
