@@ -119,8 +119,7 @@ class Daemon:
     def drain(self) -> None:
         """Refuse puts from now on."""
         self.shared.draining = True
-        jobs = len(self.shared.broker.jobs)
-        self._log.info(event("draining", jobs=jobs, hint="puts are refused until a restart"))
+        self.reactor.drain_news.tell()
 
     async def _keep_house(self) -> None:
         while True:

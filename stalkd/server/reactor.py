@@ -19,6 +19,7 @@ import trio
 from stalkd.broker.limits import NS_PER_S
 from stalkd.protocol.limits import MOST_REPLIES
 from stalkd.server.connection import READ_SIZE, Connection
+from stalkd.server.draining import DrainNews
 from stalkd.server.faults import is_broken_invariant
 from stalkd.server.keeper import NO_DESCRIPTOR
 from stalkd.server.logs import TRACE, Complaints, event
@@ -88,6 +89,7 @@ class Reactor:
             self._poller.register(keeper.fileno(), READ)
         self._held: list[tuple[Session, bytes]] = []
         self._is_without_log = False
+        self.drain_news = DrainNews(self._shared, log)
         self._connections: dict[int, Connection] = {}
         self._by_session: dict[Session, Connection] = {}
         self._stalled = Stalled()
@@ -197,6 +199,7 @@ class Reactor:
             self._drop_stalled(now)
         keeper.compact(now)
         self._record(now)
+        self.drain_news.tell_if_new()
         while self._shared.dirty and keeper.clears(now):
             self._flush(now)
             self._record(now)
