@@ -20,6 +20,7 @@ from stalkd.broker.client import Client, Outcome
 from stalkd.broker.directory import Directory
 from stalkd.broker.job import RESERVED, Job
 from stalkd.broker.limits import (
+    CHORES_PER_TICK,
     DEADLINE_MARGIN_NS,
     ID_MASK,
     JOB_COST,
@@ -37,7 +38,8 @@ class Broker:
     """All there is: ``directory`` (tubes, clients), ``queues`` (jobs), ``alarms`` (time).
 
     ``memory`` is the bytes that jobs take (see ``fates.cost``). ``recorder`` is told of
-    each change that a restart must know.
+    each change that a restart must know. ``is_behind`` says that the log takes no more for now, so
+    chores rest; ``chore_steps`` is how many may still be done in this tick.
     """
 
     def __init__(self) -> None:
@@ -49,6 +51,8 @@ class Broker:
         self.last_id = 0
         self.recorder: Recorder = NO_RECORDER
         self.memory = 0
+        self.is_behind = False
+        self.chore_steps = CHORES_PER_TICK
         self.total_jobs = 0
         self.timeouts = 0
         self.expired = 0
@@ -252,6 +256,8 @@ class Broker:
         answer comes through ``queues.answers``.
         """
         tube = best_tube(client, now)
+        if tube is not None and tube.expiring is not None:
+            tube = self._without_overdue(client, tube, now)
         if tube is not None:
             job = self.queues.take_first(tube)
             self.queues.lease(job, client, now)
@@ -262,6 +268,23 @@ class Broker:
             return Outcome.TIMED_OUT
         self.queues.wait(client, wait_until)
         return Outcome.WAITING
+
+    def _without_overdue(self, client: Client, tube: Tube | None, now: int) -> Tube | None:
+        """Let jobs expire that are due to, and would be handed out; return where the next one is.
+
+        When very many expire at once, time has not caught up with all of them.
+        """
+        for _ in range(TICK_LIMIT):
+            if tube is None:
+                break
+            job = self.jobs[tube.ready.first() & ID_MASK]
+            if not fates.is_overdue(job, now):
+                break
+            self.queues.take(job)
+            fates.expire(self, job)
+            self.directory.drop_if_unused(tube)
+            tube = best_tube(client, now)
+        return tube
 
     def reserve_job(self, client: Client, job_id: int, now: int) -> Job | None:
         """Hand the client this very job, whatever its tube, unless somebody holds it."""
@@ -324,6 +347,7 @@ class Broker:
         result does not depend on how often it is called: what was due at different times is done
         in the order of these times.
         """
+        self.chore_steps = 0 if self.is_behind else CHORES_PER_TICK
         for _ in range(TICK_LIMIT):
             due = self.alarms.pop_due(now)
             if due is None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 STEP: Final = 500
 """Jobs handled before the clients have their turn: one or two milliseconds."""
 
+REST_NS: Final = 1_000_000
+"""How long a chore rests when others have their turn, or the disk does not keep up."""
+
 Work = Generator[None, int, None]
 """Is sent the time, and handles one job; ends when there is none left."""
 
@@ -59,6 +62,10 @@ class Chore(Owner):
             self.leave()
             return True
         return False
+
+    def rest(self, now: int) -> None:
+        """Go on a little later."""
+        self._due = now + REST_NS
 
     def leave(self) -> None:
         """Do nothing any more."""
@@ -157,7 +164,11 @@ def start(broker: Broker, client: Client, work: Work, now: int) -> Count | Outco
 
 
 def go_on(broker: Broker, chore: Chore, now: int) -> None:
-    """Do another step; answer when all is done."""
+    """Do another step, if it is time; answer when all is done."""
+    if not broker.chore_steps:
+        chore.rest(now)
+        return
+    broker.chore_steps -= 1
     if chore.step(now):
         stop(broker, chore.client)
         broker.queues.answers.append((chore.client, Count(chore.count)))

@@ -105,9 +105,12 @@ def is_overdue(job: Job, now: int) -> bool:
 def is_spent(job: Job) -> bool:
     """Tell whether a job has been reserved as often as it is allowed.
 
-    In the tube where dead jobs go, only that tube's policy counts.
+    In the tube where dead jobs go, only that tube's policy counts. One that died where it is stays
+    dead, whoever takes it out by its id.
     """
     terms, policy = job.terms, job.tube.policy
+    if terms is not None and terms.death is not None and terms.death.origin == job.tube.name:
+        return True
     allowed = policy.attempts if policy is not None else 0
     if terms is None:
         return 0 < allowed <= job.reserves

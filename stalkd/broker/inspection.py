@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from stalkd.broker.chores import held_jobs, place_of
+from stalkd.broker.fates import is_overdue, is_spent
 from stalkd.broker.job import BURIED, DELAYED, READY, RESERVED, State
 from stalkd.broker.limits import ID_BITS, ID_MASK, NEVER, NS_PER_S
 from stalkd.broker.statistics import tube_statistics
@@ -27,6 +28,9 @@ Values = dict[str, Value]
 
 LOOKS: Final = 20_000
 """Jobs or ids looked at for one page, and for the age of a tube's oldest job: 2 to 4 ms."""
+
+MOST_NAMED: Final = 10
+"""Jobs that a reason names."""
 
 MANY_PRIORITIES: Final = 1_000
 """Priorities of one tube whose first jobs are looked at: 2 ms."""
@@ -50,7 +54,7 @@ def page(
 
     In a large tube a page may be short, or empty, before the end: the work for one is bounded.
     """
-    if tube.job_count() <= LOOKS:
+    if tube.job_count() <= LOOKS and broker.queues.reserved <= LOOKS:
         ids = (job.id for job in _jobs_in(broker, tube, states) if job.id > after)
         found = nsmallest(limit + 1, ids)
         jobs = [broker.jobs[each] for each in found[:limit]]
@@ -85,6 +89,8 @@ def _walk(
 
 def _lowest(broker: Broker, tube: Tube, state: State) -> int:
     """Return an id below which no job of a tube is in a state; the lowest if it is soon found."""
+    if state is RESERVED and broker.queues.reserved > LOOKS:
+        return 0
     if state is RESERVED:
         return min((job.id for job in held_jobs(broker, tube)), default=ID_MASK)
     place = place_of(tube, state)
@@ -148,9 +154,15 @@ def explain(broker: Broker, job: Job, now: int) -> tuple[Values, list[str]]:
         ago = milliseconds(now - terms.death.when)
         reasons.append(
             f"it is dead: its attempts in {origin} were used up {ago} s ago, and it was"
-            f" {terms.death.reason.value}; move-jobs or kick gives it new ones"
+            f" {terms.death.reason.value}; {_REVIVAL[job.state]} gives it new ones"
         )
-    if terms is not None and terms.expires != NEVER:
+    if job.state is not RESERVED and (terms is None or terms.death is None) and is_spent(job):
+        reasons.append(
+            "its attempts are used up: it dies when its next lease ends, or the server starts again"
+        )
+    if is_overdue(job, now):
+        reasons.append("its time is over: it expires when its lease ends, unless it is deleted")
+    elif terms is not None and terms.expires != NEVER:
         reasons.append(f"it expires in {milliseconds(terms.expires - now)} s unless it is deleted")
     return values, reasons
 
@@ -196,6 +208,13 @@ def _buried(job: Job, _now: int, values: Values) -> Iterator[str]:
         yield "a client has buried it; kick-job makes it ready"
 
 
+_REVIVAL: Final = {
+    READY: "move-jobs",
+    DELAYED: "move-jobs or kick-job",
+    BURIED: "move-jobs or kick-job",
+    RESERVED: "move-jobs, when it is not held,",
+}
+
 _STATE_REASONS: Final = {READY: _ready, RESERVED: _reserved, DELAYED: _delayed, BURIED: _buried}
 
 
@@ -209,11 +228,13 @@ def _tube_reasons(broker: Broker, tube: Tube, now: int, values: Values) -> Itera
         yield f"its tube is paused for {values['paused-for']} s more"
     policy = tube.policy
     if policy is not None and tube.is_crowded():
-        held = [job.id for job in held_jobs(broker, tube)][:MOST_HELD]
         values["concurrency"] = policy.concurrency
+        jobs = held_jobs(broker, tube) if broker.queues.reserved <= LOOKS else []
+        held = ", ".join(str(job.id) for job in jobs[:MOST_NAMED])
+        more = " and others" if len(jobs) > MOST_NAMED else ""
         yield (
-            f"its tube has all of its {policy.concurrency} leases at once, of the jobs"
-            f" {', '.join(map(str, held))}"
+            f"its tube has {tube.reserved} leases and may have {policy.concurrency}"
+            f"{f': of the jobs {held}{more}' if held else ''}"
         )
     if tube.reopens:
         values["rate-allows-in"] = milliseconds(tube.reopens - now)

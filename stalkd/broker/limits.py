@@ -27,6 +27,9 @@ TICK_LIMIT: Final = 1_000
 """Deadlines handled in one tick. A million delays that end together must not stall the clients:
 a thousand take about 3 ms, then whoever sent commands meanwhile has a turn."""
 
+CHORES_PER_TICK: Final = 2
+"""Chores that go on in one tick, a step of some milliseconds each; the others follow in turn."""
+
 JOB_COST: Final = 320
 """Bytes that a job takes besides its body: the object, its id and key, and its share of the
 containers, as measured by ``bench``. Used for the memory limit."""

@@ -123,7 +123,7 @@ class Log:
 
     def demand_sync(self) -> None:
         """Let no reply leave that is made now before all is on the disk."""
-        self.syncs.demand()
+        self.syncs.demand(self.writer.records)
 
     def write(self, now: int, wall: int) -> None:
         """Write what was recorded; ``wall`` is the wall clock's lead now."""

@@ -83,7 +83,7 @@ class Syncs:
         self.covered = 0
         self.running: SyncTask | None = None
         self._synced_bytes = 0
-        self._demanded = self._demanded_next = False
+        self._demanded = 0
         self._urgent_since = self._urgent_next = NEVER
         self._lazy_since = self._lazy_next = NEVER
 
@@ -102,7 +102,7 @@ class Syncs:
 
     def clears(self, now: int) -> bool:
         """Tell whether a reply may leave that depends on all that is written."""
-        if self._demanded or self._demanded_next:
+        if self._demanded > self.done:
             return False
         if self.interval is None:
             return True
@@ -114,7 +114,7 @@ class Syncs:
 
     def due(self) -> int:
         """Return when the next sync is to begin, or NEVER."""
-        if self._demanded and self.running is None:
+        if self._demanded > self.done and self.running is None:
             return 0
         if self.interval is None or self.running is not None:
             return NEVER
@@ -138,22 +138,17 @@ class Syncs:
         self.last_ns = duration
         self._shift()
 
-    def demand(self) -> None:
-        """Let no reply leave before all that has been recorded is synced, whatever the interval."""
-        if self.running is None:
-            self._demanded = True
-        else:
-            self._demanded_next = True
+    def demand(self, records: int) -> None:
+        """Let no reply leave before so many records are synced, whatever the interval."""
+        self._demanded = records
 
     def restart(self, now: int) -> None:
         """Note that all that was not certain is to be written again, now."""
         self.running = None
-        self._demanded, self._demanded_next = self._demanded or self._demanded_next, False
         self._urgent_since = min(self._urgent_since, self._urgent_next, now)
         self._urgent_next = self._lazy_since = self._lazy_next = NEVER
 
     def _shift(self) -> None:
         self.running = None
-        self._demanded, self._demanded_next = self._demanded_next, False
         self._urgent_since, self._urgent_next = self._urgent_next, NEVER
         self._lazy_since, self._lazy_next = self._lazy_next, NEVER

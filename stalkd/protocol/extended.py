@@ -162,6 +162,9 @@ def move_jobs(session: Session, args: bytes, now: int) -> None:
     (first, *others), count = read.states(state), read.number(most)
     if others or first not in {READY, DELAYED, BURIED}:
         raise BadFormat
+    if not session.shared.admits(0):  # A full disk: what was moved may take more room there.
+        session.reply(replies.OUT_OF_MEMORY)
+        return
     answer = chores.move(session.broker, session.client, source, first, goal, count, now)
     _chore(session, b"MOVED", answer, now)
 
@@ -253,15 +256,35 @@ def drain(session: Session, args: bytes, _now: int) -> None:
     session.reply(replies.DRAINING if shared.draining else replies.ACCEPTING)
 
 
+HEAVY: Final = frozenset(
+    f"cmd-{name}"
+    for name in (
+        *("list-jobs", "explain-job", "stats-tubes", "list-clients"),
+        *("purge-tube", "release-tube", "move-jobs", "set-policy"),
+    )
+)
+"""Commands that may take as long as hundreds of plain ones."""
+
+HEAVY_PER_TURN: Final = 8
+"""So many of them, and the others have their turn: some ten milliseconds."""
+
+
 def _counted(commands: dict[bytes, Command]) -> dict[bytes, Command]:
     """Return the same commands, which ``stats`` counts."""
     return {name: _count(f"cmd-{name.decode()}", command) for name, command in commands.items()}
 
 
 def _count(key: str, command: Command) -> Command:
+    is_heavy = key in HEAVY
+
     def run(session: Session, args: bytes, now: int) -> None:
         session.shared.extended_counts[key] += 1
         command(session, args, now)
+        if is_heavy:
+            session.heavies += 1
+            if session.heavies == HEAVY_PER_TURN:
+                session.heavies = 0
+                session.restrain()
 
     return run
 

@@ -157,6 +157,7 @@ class Session:
     no reserve may wait, because the client has ended its side. ``last_pri`` and
     ``last_ttr`` are those of its last put: producers say the same ones again and again, and a
     million jobs can share the integers. ``give`` sends what it has waited for; None: as a reserve.
+    ``heavies`` counts the commands that take long, of this turn.
     """
 
     __slots__ = (
@@ -169,6 +170,7 @@ class Session:
         "counts",
         "full",
         "give",
+        "heavies",
         "impatient",
         "input_ended",
         "large_output",
@@ -194,6 +196,7 @@ class Session:
         self.large_output = 0
         self.full = False
         self.give: Give | None = None
+        self.heavies = 0
         self.queued = False
         self.stopped = False
         self.closing = False

@@ -184,6 +184,7 @@ class Reactor:
         keeper = self._keeper
         if keeper.collect(now):
             self._let_go(now)
+        self._service.broker.is_behind = keeper.is_behind
         self._service.tick(now)
         if not keeper.is_behind:
             self._run_backlogs(now)

@@ -131,6 +131,8 @@ class ExtendedRules(Model):
 
     def _is_spent(self, job: ModelJob) -> bool:
         """Its own attempts count until it is dead; then only what the tube says."""
+        if job.death is not None and job.death[1] == job.tube.name:
+            return True  # It died here, and was taken out by its id.
         own = job.attempts if job.death is None else 0
         allowed = own or self._rule(job.tube, "attempts")
         return 0 < allowed <= job.reserves - job.used_before
