@@ -1,0 +1,132 @@
+"""A blocking socket that gives lines and blocks of bytes."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from stalkd_client.address import Address
+
+CHUNK: Final = 64 * 1024
+"""Bytes read at once: hundreds of replies."""
+
+LONGEST_LINE: Final = 64 * 1024
+"""Bytes without an end of line at which what is there is no Beanstalk server."""
+
+
+class Buffer:
+    """What has been received and not been taken."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._start = 0
+
+    def add(self, data: bytes) -> None:
+        """Add what was received. Raises ConnectionError at the end of input."""
+        if not data:
+            raise ConnectionResetError("the server has closed the connection")
+        self._data = self._data[self._start :] + data
+        self._start = 0
+
+    def take(self, size: int | None) -> bytes | None:
+        """Return so many bytes, or a line without its end, if size is None; None: not yet there."""
+        start = self._start
+        if size is None:
+            end = self._data.find(b"\r\n", start)
+            if end < 0:
+                self._check_line()
+                return None
+            self._start = end + 2
+            return self._data[start:end]
+        if len(self._data) - start < size:
+            return None
+        self._start = start + size
+        return self._data[start : self._start]
+
+    def take_lines(self, count: int) -> list[bytes]:
+        """Return the lines that are there, so many at most."""
+        *lines, rest = self._data[self._start :].split(b"\r\n", count)
+        self._data, self._start = rest, 0
+        if not lines:
+            self._check_line()
+        return lines
+
+    def _check_line(self) -> None:
+        if len(self._data) - self._start > LONGEST_LINE:
+            raise ConnectionError("this is no Beanstalk server: its line does not end")
+
+
+class Stream:
+    """A connection. All methods raise OSError.
+
+    ``is_waiting`` tells, when something else is raised, that it was while nothing was received: all
+    bytes are still to come. Anywhere else some may have been lost with the exception.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._buffer = Buffer()
+        self._patience: float | None = None
+        self.is_waiting = False
+        sock.settimeout(0)
+        self._input, self._output = select.poll(), select.poll()
+        self._input.register(sock, select.POLLIN)
+        self._output.register(sock, select.POLLOUT)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    @classmethod
+    def connect(cls, address: Address, timeout: float) -> Stream:
+        """Connect within so many seconds."""
+        if address.path:
+            sock = socket.socket(socket.AF_UNIX)
+            try:
+                sock.settimeout(timeout)
+                sock.connect(address.path)
+            except OSError:
+                sock.close()
+                raise
+        else:
+            sock = socket.create_connection((address.host, address.port), timeout)
+        return cls(sock)
+
+    def send(self, data: bytes, patience: float | None) -> None:
+        """Send everything; from now on nothing may take longer than ``patience``."""
+        self._patience = patience
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                self._wait(self._output)
+
+    def receive(self, size: int | None) -> bytes:
+        """Return so many bytes; None: a line without its end."""
+        while (taken := self._buffer.take(size)) is None:
+            self._fill()
+        return taken
+
+    def receive_lines(self, count: int) -> list[bytes]:
+        """Return so many lines, without their ends."""
+        lines = self._buffer.take_lines(count)
+        while len(lines) < count:
+            self._fill()
+            lines += self._buffer.take_lines(count - len(lines))
+        return lines
+
+    def _fill(self) -> None:
+        self.is_waiting = True
+        self._wait(self._input)
+        self.is_waiting = False
+        self._buffer.add(self._socket.recv(CHUNK))
+
+    def _wait(self, poll: select.poll) -> None:
+        if not poll.poll(None if self._patience is None else self._patience * 1000):
+            raise TimeoutError(f"no answer in {self._patience} s")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()

@@ -1,0 +1,195 @@
+"""The blocking client and real servers; and that it loads nothing it does not need."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from stalkd_client import (
+    Client,
+    ExistsError,
+    LeaseLostError,
+    NotFoundError,
+    Queue,
+    TimedOutError,
+    UnsupportedByServerError,
+    WrongUseError,
+)
+from stalkd_client.aio import AsyncClient
+
+
+def test_a_job_from_put_to_delete(url: str, tube: str) -> None:
+    with Client(url, use=tube, watch=tube) as client:
+        number = client.put("hällo")
+        job = client.reserve(0)
+        assert (job.id, job.body) == (number, "hällo".encode())
+        client.touch(job)
+        client.touch(job, 2.5)
+        client.release(job)
+        client.bury(client.reserve(0))
+        assert client.peek_buried().id == number
+        assert client.kick(1) == 1
+        client.delete(client.reserve_job(number))
+        with pytest.raises(TimedOutError):
+            client.reserve(0)
+        with pytest.raises(NotFoundError):
+            client.peek(number)
+
+
+def test_a_key_is_there_once(url: str, tube: str) -> None:
+    with Client(url, use=tube) as client:
+        number = client.put("a", key="k")
+        with pytest.raises(ExistsError) as caught:
+            client.put("b", key="k")
+        assert caught.value.id == number
+
+
+@pytest.mark.needs("beanstalkd")
+def test_a_put_with_never_reaches_the_original(original: str) -> None:
+    """It would take the body for commands."""
+    with Client(original) as client:
+        kept = client.put("keep me")
+        body = b"delete %d\r\n" % kept
+        with pytest.raises(UnsupportedByServerError):
+            client.put(body, key="k")
+        with pytest.raises(UnsupportedByServerError):
+            client.put(body, delay=0.5)
+        with pytest.raises(UnsupportedByServerError):
+            client.pour([(b"put-with 0 0 1 %d key=k\r\n%b\r\n" % (len(body), body), True)])
+        assert client.peek(kept).body == b"keep me"
+        assert client.stats()["cmd-delete"] == 0
+
+
+@pytest.mark.needs("beanstalkd")
+def test_a_queue_on_the_original(original: str) -> None:
+    with Queue("q", original) as queue:
+        queue.push_many([1, 2, 3])
+        leases = queue.lease(5)
+        assert [lease.value for lease in leases] == [1, 2, 3]
+        assert leases[0].attempt == 1
+        assert queue.ack(leases) == 3
+        assert queue.count() == 0
+
+
+def test_a_job_of_an_earlier_connection_is_lost(url: str, tube: str) -> None:
+    with Client(url, use=tube, watch=tube) as client:
+        client.put("x")
+        job = client.reserve(0)
+        client.close()
+        with pytest.raises(LeaseLostError):
+            client.delete(job)
+        client.delete(client.reserve(0))
+
+
+def test_leases_of_a_lost_connection_are_not_acknowledged(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push_many([1, 2])
+        leases = queue.lease(2)
+        queue.client.close()
+        assert queue.ack(leases) == 0
+        assert queue.count("ready") == 2
+
+
+def test_another_thread_is_refused(url: str, tube: str) -> None:
+    with Client(url, watch=tube) as client:
+        client.stats()
+        waiting = threading.Thread(target=client.reserve)
+        waiting.start()
+        with Client(url, use=tube) as other:
+            while not other.stats()["current-waiting"]:
+                pass
+            with pytest.raises(WrongUseError):
+                client.stats()
+            other.put("x")
+        waiting.join(10)
+        assert not waiting.is_alive()
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_an_interrupted_reserve_costs_no_job(url: str, tube: str, held: int) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Client(url, use=tube, watch=tube) as client, Client(url, use=tube) as other:
+            kept = [client.reserve_job(client.put("held")) for _ in range(held)]
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(KeyboardInterrupt):
+                client.reserve()
+            late = other.put("late", priority=7)
+            for job in kept:
+                client.delete(job)
+            job = client.reserve(5)
+            assert job.id == late
+            assert client.stats_job(job)["pri"] == 7
+            client.delete(job)
+    finally:
+        signal.signal(signal.SIGALRM, old)
+
+
+def test_a_put_is_repeated_only_with_a_key() -> None:
+    """The connection ends after the put was sent: who knows whether it was done?"""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Client("stalkd://127.0.0.1:1", sock=ours, retry_for=0) as client:
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionError, match="not known"):
+            client.put("x")
+
+
+REPLY = b"RESERVED 1 9\r\nDELETED\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", range(len(REPLY)))
+def test_a_reply_that_is_cut_is_never_a_result(size: int) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Client("stalkd://127.0.0.1:1", sock=ours) as client:
+        theirs.sendall(REPLY[:size])
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionError):
+            client.reserve(0)
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_async_reserve_is_cancelled_without_loss(url: str, tube: str, backend: str) -> None:
+    async def main() -> None:
+        async with AsyncClient(url, use=tube, watch=tube) as client:
+            first = await client.reserve_job(await client.put("first"))
+            with anyio.move_on_after(0.05) as scope:
+                await client.reserve()
+            assert scope.cancelled_caught
+            number = await client.put("second")
+            await client.delete(first)
+            job = await client.reserve(5)
+            assert job.id == number
+            await client.delete(job)
+
+    anyio.run(main, backend=backend)
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    def methods(kind: type) -> dict[str, Callable[..., Any]]:
+        found = inspect.getmembers(kind, inspect.isfunction)
+        return {name: method for name, method in found if not name.startswith("_")}
+
+    ours, theirs = methods(Client), methods(AsyncClient)
+    assert ours.keys() == theirs.keys()
+    for name, method in ours.items():
+        assert inspect.signature(method) == inspect.signature(theirs[name]), name
+        assert method.__doc__ == theirs[name].__doc__, name
+
+
+def test_import_loads_no_framework() -> None:
+    code = "import sys, stalkd_client; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True
+    )
+    assert not {"trio", "anyio", "asyncio", "click"} & set(done.stdout.split())

@@ -1,0 +1,77 @@
+"""Queues of values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stalkd_client import PushError, Queue
+
+
+@pytest.mark.parametrize(
+    ("codec", "value"),
+    [("json", {"a": [1, "ä"]}), ("bytes", b"\r\n"), ("text", "ä"), ("pickle", {1, 2})],
+    ids=["json", "bytes", "text", "pickle"],
+)
+def test_values_come_out_as_they_went_in(url: str, tube: str, codec: str, value: Any) -> None:
+    with Queue(tube, url, codec=codec, trusted=True) as queue:
+        queue.push(value)
+        assert queue.pop() == [value]
+        assert queue.count() == 0
+
+
+def test_pickle_needs_trust(url: str) -> None:
+    with pytest.raises(ValueError, match="trusted"):
+        Queue("q", url, codec="pickle")
+
+
+def test_a_lease_is_acknowledged_or_given_back(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push(1, priority=3)
+        (lease,) = queue.lease()
+        with pytest.raises(ZeroDivisionError), lease:
+            1 / 0  # noqa: B018 - the work fails
+        (lease,) = queue.lease()
+        assert (lease.attempt, lease.job.priority) == (2, 3)
+        with lease:
+            lease.extend(30)
+            assert 20 < lease.time_left <= 30
+        assert queue.count() == 0
+
+
+def test_many_values_of_a_generator(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        assert queue.push_many(number for number in range(50_000)) == 50_000
+        assert queue.count("ready") == queue.purge() == 50_000
+
+
+def test_a_full_tube_tells_how_many_were_pushed(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.client.set_policy(tube, max_jobs=3)
+        with pytest.raises(PushError) as caught:
+            queue.push_many([1, 2, 3, 4, 5])
+        assert caught.value.pushed == 3
+        assert queue.pop(9) == [1, 2, 3]
+
+
+def test_a_key_function_puts_each_value_once(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        first, second, again = queue.push_many(["a", "b", "a"], key=str)
+        assert first == again != second
+        assert len(queue) == 2
+
+
+def test_looking_and_mending(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        assert queue.count() == queue.purge() == queue.release_all() == 0
+        queue.push(1)
+        queue.pause(60)
+        assert queue.lease() == []
+        queue.resume()
+        (lease,) = queue.lease()
+        assert queue.release_all() == 1
+        assert not queue.block_until_empty(0)
+        assert queue.purge() == 1
+        assert queue.block_until_empty(0)
+        assert queue.list("tube-of-test_look*", url) == [tube]
+        assert str(lease.id) in repr(lease)

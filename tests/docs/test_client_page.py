@@ -1,0 +1,57 @@
+"""The Python in README.md and docs/client.md runs, and the page names what there is."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import stalkd_client
+from stalkd_client import Client, Queue, StalkdError
+
+from support.daemon import start_server
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "client.md").read_text()
+EXAMPLES = [
+    block
+    for name in ("README.md", "docs/client.md")
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+]
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_examples_run(
+    code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they stand, against a new server; and they print what they have put."""
+    with start_server() as daemon:
+        host, port = daemon.address[0], daemon.address[1]
+        monkeypatch.setenv("STALKD_URL", f"stalkd://{host}:{port}")
+        names: dict[str, object] = {}
+        exec(compile(code, "example", "exec"), names)  # noqa: S102 - that is the test
+        for each in names.values():
+            if isinstance(each, Queue):
+                assert each.count() == 0
+                each.close()
+    assert re.search(r"you@example\.org|hello", capsys.readouterr().out)
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) == 3
+
+
+def test_every_error_is_explained() -> None:
+    classes = [each for each in vars(stalkd_client).values() if inspect.isclass(each)]
+    errors = {each.__name__ for each in classes if issubclass(each, StalkdError)}
+    named = set(re.findall(r"`(\w+Error)`", PAGE))
+    assert errors - {"StalkdError"} <= named
+
+
+@pytest.mark.parametrize("owner", [Client, Queue])
+def test_what_is_called_exists(owner: type) -> None:
+    """No method on the page is made up."""
+    name = owner.__name__.lower()
+    for called in re.findall(rf"\b(?:{name}|{owner.__name__})\.(\w+)\(", PAGE):
+        assert callable(getattr(owner, called)), called
