@@ -39,7 +39,8 @@ class Broker:
 
     ``memory`` is the bytes that jobs take (see ``fates.cost``). ``recorder`` is told of
     each change that a restart must know. ``is_behind`` says that the log takes no more for now, so
-    chores rest; ``chore_steps`` is how many may still be done in this tick.
+    chores rest, ``is_full`` that its disk is full; ``chore_steps`` is how many steps of chores may
+    still be done in this tick.
     """
 
     def __init__(self) -> None:
@@ -52,6 +53,7 @@ class Broker:
         self.recorder: Recorder = NO_RECORDER
         self.memory = 0
         self.is_behind = False
+        self.is_full = False
         self.chore_steps = CHORES_PER_TICK
         self.total_jobs = 0
         self.timeouts = 0

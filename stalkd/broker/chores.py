@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 STEP: Final = 500
 """Jobs handled before the clients have their turn: one or two milliseconds."""
 
+SMALL_STEP: Final = 50
+"""The same where the log may need more room: what one step writes must fit into the smallest
+reserve of a full disk."""
+
 REST_NS: Final = 1_000_000
 """How long a chore rests when others have their turn, or the disk does not keep up."""
 
@@ -35,11 +39,15 @@ Work = Generator[None, int, None]
 
 
 class Chore(Owner):
-    """Work that a client has asked for. ``count`` is how many jobs have been handled."""
+    """Work that a client has asked for. ``count`` is how many jobs have been handled.
 
-    def __init__(self, serial: int, client: Client, work: Work, now: int) -> None:
+    ``grows`` says that the log may need more room afterwards.
+    """
+
+    def __init__(self, serial: int, client: Client, work: Work, now: int, *, grows: bool) -> None:
         """Begin; ``step`` is to be called when the alarm rings, which is as soon as possible."""
         super().__init__(serial)
+        self.grows = grows
         self.client = client
         self.count = 0
         self._work = work
@@ -55,7 +63,7 @@ class Chore(Owner):
         send = self._work.send
         self._due = now + 1
         try:
-            for _ in range(STEP):
+            for _ in range(SMALL_STEP if self.grows else STEP):
                 send(now)
                 self.count += 1
         except StopIteration:
@@ -153,9 +161,11 @@ def _movable(broker: Broker, tube: Tube, state: State, target: str, most: int) -
         yield job
 
 
-def start(broker: Broker, client: Client, work: Work, now: int) -> Count | Outcome:
+def start(
+    broker: Broker, client: Client, work: Work, now: int, *, grows: bool = False
+) -> Count | Outcome:
     """Do the first step; return the count, or WAITING if that was not all."""
-    chore = Chore(broker.directory.new_serial(), client, work, now)
+    chore = Chore(broker.directory.new_serial(), client, work, now, grows=grows)
     if chore.step(now):
         return Count(chore.count)
     client.chore = chore
@@ -164,14 +174,25 @@ def start(broker: Broker, client: Client, work: Work, now: int) -> Count | Outco
 
 
 def go_on(broker: Broker, chore: Chore, now: int) -> None:
-    """Do another step, if it is time; answer when all is done."""
+    """Do another step, if it is time; answer when all is done.
+
+    On a full disk what moves jobs ends where it is: they may take more room in the other tube.
+    """
+    if broker.is_full and chore.grows:
+        chore.leave()
+        _finish(broker, chore)
+        return
     if not broker.chore_steps:
         chore.rest(now)
         return
     broker.chore_steps -= 1
     if chore.step(now):
-        stop(broker, chore.client)
-        broker.queues.answers.append((chore.client, Count(chore.count)))
+        _finish(broker, chore)
+
+
+def _finish(broker: Broker, chore: Chore) -> None:
+    stop(broker, chore.client)
+    broker.queues.answers.append((chore.client, Count(chore.count)))
 
 
 def stop(broker: Broker, client: Client) -> None:
@@ -206,4 +227,4 @@ def move(
     tube = broker.directory.tubes.get(name)
     if tube is None:
         return None
-    return start(broker, client, moving(broker, tube, state, target, most), now)
+    return start(broker, client, moving(broker, tube, state, target, most), now, grows=True)

@@ -21,11 +21,13 @@ NO_DESCRIPTOR: Final = -1
 class Keeper:
     """Keeps nothing. Times are in nanoseconds.
 
-    ``is_behind`` says that no command may run now: the disk takes nothing. ``is_busy`` says that
+    ``is_behind`` says that no command may run now: the disk takes nothing. ``is_full`` says that
+    puts are refused for want of room. ``is_busy`` says that
     there is something to do without any further event. ``failed`` is why the log was given up.
     """
 
     is_behind = False
+    is_full = False
     is_busy = False
     failed: str | None = None
 
@@ -76,6 +78,11 @@ class LogKeeper(Keeper):
     def is_behind(self) -> bool:  # type: ignore[override]  # it is read only
         """Tell whether no command may run now."""
         return self._log.is_behind
+
+    @property
+    def is_full(self) -> bool:  # type: ignore[override]  # it is read only
+        """Tell whether the disk is full as far as puts are concerned."""
+        return self._log.space.full
 
     @property
     def is_busy(self) -> bool:  # type: ignore[override]  # it is read only

@@ -185,6 +185,7 @@ class Reactor:
         if keeper.collect(now):
             self._let_go(now)
         self._service.broker.is_behind = keeper.is_behind
+        self._service.broker.is_full = keeper.is_full
         self._service.tick(now)
         if not keeper.is_behind:
             self._run_backlogs(now)

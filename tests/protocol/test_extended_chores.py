@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from stalkd.broker import chores
 from stalkd.broker.chores import STEP
 from stalkd.broker.limits import NEVER, NS_PER_S
 from stalkd.protocol.session import Session
 from support.extended import CheckedCore, put_with
+
+
+@pytest.fixture(autouse=True)
+def equal_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all chores go on by as many jobs at a time."""
+    monkeypatch.setattr(chores, "SMALL_STEP", chores.STEP)
+
 
 MANY = 3_000
 
@@ -391,3 +399,32 @@ def test_a_tick_that_comes_late_does_it_all(core: CheckedCore, session: Session)
     for _ in range(9):
         step(core)
     assert core.received(session) == b"PURGED 3000\r\n"
+
+
+def test_what_may_need_room_goes_on_in_small_steps(
+    core: CheckedCore, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And ends where it is when the disk of the log is full."""
+    monkeypatch.setattr(chores, "SMALL_STEP", 50)
+    fill(core, 200)
+    core.send(session, b"move-jobs default ready b 150\r\n")
+    step(core)
+    assert core.received(session) == b""
+    core.broker.is_full = True
+    step(core)
+    assert core.received(session) == b"MOVED 100\r\n"
+    core.broker.is_full = False
+
+
+def test_chores_rest_while_the_disk_is_behind(core: CheckedCore, session: Session) -> None:
+    """What is not written must not become more and more."""
+    fill(core, MANY)
+    core.send(session, b"purge-tube default all\r\n")
+    core.broker.is_behind = True
+    for _ in range(20):
+        core.wait_ms(1)
+    assert core.broker.directory.default.ready.size == MANY - chores.STEP
+    core.broker.is_behind = False
+    for _ in range(20):
+        core.wait_ms(1)
+    assert core.received(session) == b"PURGED %d\r\n" % MANY

@@ -261,6 +261,28 @@ def test_another_program_fills_the_disk_and_makes_room_again(
         must_have(wire, jobs)
 
 
+@each_way
+def test_moving_jobs_ends_where_the_disk_is_full(disk: Path, options: tuple[str, ...]) -> None:
+    """Into a tube with a long name, so that they take more room there; and all else goes on."""
+    rng, target = Random(6), b"t" * 200
+    with stalkd(disk, *options) as (daemon, wire):
+        jobs = {}
+        for _ in range(800):
+            number = put(wire, body := rng.randbytes(10))
+            if number is None:
+                break
+            jobs[number] = body
+        take_all(disk)
+        reply = wire.ask(b"move-jobs default ready %b 4000000" % target)
+        assert reply == b"OUT_OF_MEMORY" or reply.startswith(b"MOVED ")
+        fill(wire, rng)
+        assert wire.ask(b"move-jobs default ready %b 4000000" % target) == b"OUT_OF_MEMORY"
+        delete(wire, jobs, shuffled(jobs, rng)[:20])
+        assert not lines_about(daemon, "log_stalled")
+        daemon.kill()
+    must_be_intact(disk)
+
+
 def test_a_job_for_which_there_is_no_room_disturbs_nobody(disk: Path) -> None:
     """A body larger than the disk is refused, and smaller ones are still taken."""
     with stalkd(disk, "-z", "4000000") as (_, wire):
