@@ -81,7 +81,7 @@ def test_jobs_may_be_sorted_anew_while_many_are_handled(chore: bytes, reply: byt
     core.received(session)
     core.send(session, chore)
     core.send(other, b"set-policy default ageing=1\r\n")
-    for _ in range(4):
+    for _ in range(30):
         core.advance(core.now + 10)
         check(core.broker)
     assert core.received(session) == reply
