@@ -31,7 +31,9 @@ segments that alone can take dozens of calls."""
 def now_and_then(fault: str, rng: Random) -> str:
     """A fault that happens not while a daemon starts, but often after that."""
     often = rng.randint(*RARE.get(fault, (20, 60)))
-    return f"{fault}:when={rng.randint(6, 40)}+{often}"
+    # A start syncs each file that the daemon before has not.
+    first = rng.randint(60, 90) if fault.startswith("fsync:") else rng.randint(6, 40)
+    return f"{fault}:when={first}+{often}"
 
 
 def with_faults(
