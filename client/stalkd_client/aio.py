@@ -7,103 +7,49 @@ other.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import anyio
 
-from stalkd_client import requests
-from stalkd_client.address import Address, parse
-from stalkd_client.client import CONNECT_TIMEOUT_S, PATIENCE_S, id_of, to_bytes
-from stalkd_client.conversation import (
-    DEFAULT_TUBE,
+from stalkd_client import beyond, requests
+from stalkd_client.aiostream import AsyncStream
+from stalkd_client.errors import StalkdError, WrongUseError
+from stalkd_client.exchange import Exchange, Request
+from stalkd_client.operations import (
     Clock,
     Close,
     Connect,
     Conversation,
     Operation,
-    Receive,
     ReceiveLines,
     Send,
     Sleep,
-    Talker,
 )
-from stalkd_client.errors import StalkdError, WrongUseError
-from stalkd_client.jobs import Job, Page
-from stalkd_client.requests import DEFAULT_PRIORITY, DEFAULT_TTR, Request
-from stalkd_client.stream import CHUNK, Buffer
+from stalkd_client.shell import CONNECT_TIMEOUT_S, PATIENCE_S, Shell, present
+from stalkd_client.standing import DEFAULT_TUBE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from anyio.abc import ByteStream
 
-    from stalkd_client.documents import Mapping
-
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AsyncStream:
-    """A connection. All methods raise OSError."""
+def _awaitable(
+    ask: Callable[P, Request[T]],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    """Return a method that does the command which ``ask`` makes, and gives its result."""
 
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-        self._buffer = Buffer()
-        self._patience: float | None = None
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.execute(ask(*args, **kwargs))
 
-    @classmethod
-    async def connect(cls, address: Address, timeout: float) -> AsyncStream:
-        """Connect within so many seconds."""
-        with anyio.fail_after(timeout):
-            if address.path:
-                return cls(await anyio.connect_unix(address.path))
-            return cls(await anyio.connect_tcp(address.host, address.port))
-
-    async def send(self, data: bytes, patience: float | None) -> None:
-        """Send everything; from now on nothing may take longer than ``patience``."""
-        self._patience = patience
-        if data:
-            with anyio.fail_after(patience), _broken_is_connection_error():
-                await self._stream.send(data)
-
-    async def receive(self, size: int | None) -> bytes:
-        """Return so many bytes; None: a line without its end."""
-        while (taken := self._buffer.take(size)) is None:
-            with anyio.fail_after(self._patience), _broken_is_connection_error():
-                self._buffer.add(await self._stream.receive(CHUNK))
-        return taken
-
-    async def receive_lines(self, count: int) -> list[bytes]:
-        """Return so many lines, without their ends."""
-        lines = self._buffer.take_lines(count)
-        while len(lines) < count:
-            with anyio.fail_after(self._patience), _broken_is_connection_error():
-                self._buffer.add(await self._stream.receive(CHUNK))
-            lines += self._buffer.take_lines(count - len(lines))
-        return lines
-
-    async def close(self) -> None:
-        """Hang up, also while being cancelled."""
-        with anyio.CancelScope(shield=True), _broken_is_connection_error():
-            await self._stream.aclose()
+    present(method, ask)
+    return method
 
 
-@contextmanager
-def _broken_is_connection_error() -> Iterator[None]:
-    try:
-        yield
-    except anyio.EndOfStream as error:
-        raise ConnectionResetError("the server has closed the connection") from error
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-        raise ConnectionError("the connection is broken") from error
-
-
-class AsyncClient:
+class AsyncClient(Shell):
     """One connection to a server, made when it is needed.
 
         async with AsyncClient() as client:
@@ -130,20 +76,10 @@ class AsyncClient:
         that is safe; a put is only sent again if it has a key. ``stream`` is a connected stream to
         be used instead of making a connection. Raises ValueError for a bad address or tube.
         """
-        self.address: Address = parse(url)
-        watched = [watch] if isinstance(watch, str) else watch
-        self._talker = Talker(use, watched, retry_for, patience)
-        self._connect_timeout = connect_timeout
+        super().__init__(url, use, watch, connect_timeout, patience, retry_for)
         self._given = stream
         self._stream: AsyncStream | None = None
         self._is_busy = False
-        self._pid = os.getpid()
-
-    def __repr__(self) -> str:
-        state = "connected" if self._stream is not None else "not connected"
-        return (
-            f"<{type(self).__name__} {self.address}, {state}, holds {len(self._talker.held)} jobs>"
-        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,52 +107,55 @@ class AsyncClient:
         """Do commands with one exchange; a refusal stands for its result."""
         return await self._do(self._talker.run_all(asked))
 
-    async def pour(self, puts: Iterable[tuple[bytes, bool]]) -> list[bytes]:
-        """Do many puts, as ``conversation.pour`` has it; return the lines of reply."""
-        return await self._do(self._talker.pour(puts))
+    async def pour(self, puts: Iterable[bytes], *, extended: bool) -> list[bytes]:
+        """Do many puts, as ``Talker.pour`` has it; return the lines of reply."""
+        return await self._do(self._talker.pour(puts, extended=extended))
 
     async def _do(self, conversation: Conversation[T]) -> T:
-        with self._alone():
-            try:
-                operation = next(conversation)
-                while True:
-                    try:
-                        result = await self._perform(operation)
-                    except BaseException as error:  # noqa: BLE001 - the conversation cleans up
-                        self._talker.lost_nothing = True  # Cancelled operations have done nothing.
-                        operation = conversation.throw(error)
-                        self._talker.lost_nothing = False
-                    else:
-                        operation = conversation.send(result)
-            except StopIteration as stop:
-                value: T = stop.value
-                return value
-            finally:
-                self._talker.lost_nothing = False
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if os.getpid() != self._pid:
-            raise WrongUseError(
-                "this client was made before a fork: both processes would read each other's"
-                " replies; make a new client in the child"
-            )
+        self._check_process()
         if self._is_busy:
             raise WrongUseError(
                 "this client is in use by another task: replies would be mixed up; give each"
                 " task a client of its own"
             )
         self._is_busy = True
+        handled: BaseException | None = None
         try:
-            yield
+            operation = next(conversation)
+            while True:
+                try:
+                    result = await self._perform(operation)
+                except BaseException as error:  # noqa: BLE001 - the conversation cleans up
+                    handled = error
+                    self._talker.lost_nothing = True  # Cancelled operations have done nothing.
+                    operation = conversation.throw(error)
+                else:
+                    operation = conversation.send(result)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        except (StalkdError, OSError):
+            raise
+        except BaseException as error:
+            if error is not handled:
+                await self._abandon()
+            raise
         finally:
+            self._talker.lost_nothing = False
             self._is_busy = False
+
+    async def _abandon(self) -> None:
+        """Hang up: something was raised between two operations, and nobody knows what is lost."""
+        stream, self._stream = self._stream, None
+        self._talker.forget()
+        if stream is not None:
+            await stream.close()
 
     async def _perform(self, operation: Operation) -> Any:  # noqa: ANN401 - each has its own result
         stream = self._stream
         match operation:
-            case Receive(size) if stream is not None:
-                return await stream.receive(size)
+            case Exchange() if stream is not None:
+                await stream.exchange(operation)
             case Send(data, patience) if stream is not None:
                 return await stream.send(data, patience)
             case ReceiveLines(count) if stream is not None:
@@ -240,243 +179,43 @@ class AsyncClient:
         try:
             return await AsyncStream.connect(self.address, self._connect_timeout)
         except OSError as error:
-            raise ConnectionError(f"cannot connect to {self.address}: {error}") from error
+            raise self._cannot_connect(error) from error
 
-    def holds(self, job: Job) -> bool:
-        """Tell whether a job was reserved on the present connection, and not ended since."""
-        return self._talker.is_held(job)
+    # -- the commands: what each takes and gives stands in requests and beyond -----------------
 
-    def _reserved(self, job: Job) -> Job:
-        return replace(job, connection=self._talker.connection)
+    put = _awaitable(requests.put)
+    use = _awaitable(requests.use)
+    reserve = _awaitable(requests.reserve)
+    reserve_job = _awaitable(requests.reserve_job)
+    delete = _awaitable(requests.delete)
+    release = _awaitable(requests.release)
+    bury = _awaitable(requests.bury)
+    touch = _awaitable(requests.touch)
+    watch = _awaitable(requests.watch)
+    ignore = _awaitable(requests.ignore)
+    kick = _awaitable(requests.kick)
+    kick_job = _awaitable(requests.kick_job)
+    pause_tube = _awaitable(requests.pause_tube)
+    peek = _awaitable(requests.peek)
+    peek_ready = _awaitable(requests.peek_ready)
+    peek_delayed = _awaitable(requests.peek_delayed)
+    peek_buried = _awaitable(requests.peek_buried)
+    stats = _awaitable(requests.stats)
+    stats_job = _awaitable(requests.stats_job)
+    stats_tube = _awaitable(requests.stats_tube)
+    list_tubes = _awaitable(requests.list_tubes)
+    list_tubes_watched = _awaitable(requests.list_tubes_watched)
+    list_tube_used = _awaitable(requests.list_tube_used)
 
-    # -- producers ------------------------------------------------------------------------------
-
-    async def put(  # noqa: PLR0913 - these are the command's arguments
-        self,
-        body: bytes | str,
-        *,
-        priority: int = DEFAULT_PRIORITY,
-        delay: float = 0,
-        ttr: float = DEFAULT_TTR,
-        tube: str | None = None,
-        key: str | None = None,
-        ttl: float | None = None,
-        attempts: int | None = None,
-        dead: str | None = None,
-        sync: bool = False,
-    ) -> int:
-        """Put a job into the tube in use, or another; return its id.
-
-        ``delay``, ``ttr`` and ``ttl`` in seconds. All from ``tube`` on, and fractions of seconds,
-        need stalkd. Raises JobTooBigError, OutOfMemoryError, DrainingError; ExistsError if a job
-        with that ``key`` is there; TubeFullError; NotDurableError for ``sync`` without a log.
-        """
-        return await self.execute(
-            requests.put(
-                to_bytes(body),
-                priority=priority,
-                delay=delay,
-                ttr=ttr,
-                tube=tube,
-                key=key,
-                ttl=ttl,
-                attempts=attempts,
-                dead=dead,
-                sync=sync,
-            )
-        )
-
-    async def use(self, tube: str) -> None:
-        """Put into another tube from now on."""
-        self._talker.used = await self.execute(requests.use(tube))
-
-    # -- consumers ------------------------------------------------------------------------------
-
-    async def reserve(self, timeout: float | None = None) -> Job:
-        """Take the most urgent job; wait for one so many seconds at most, None for ever.
-
-        Raises TimedOutError, DeadlineSoonError.
-        """
-        return self._reserved(await self._do(self._talker.wait_for(requests.reserve, timeout)))
-
-    async def reserve_job(self, job: Job | int) -> Job:
-        """Take this very job, whatever its state and tube. Raises NotFoundError."""
-        return self._reserved(await self.execute(requests.reserve_job(id_of(job))))
-
-    async def reserve_batch(self, most: int, timeout: float | None = 0) -> list[Job]:
-        """Take up to so many of the most urgent jobs; wait for the first so many seconds at most.
-
-        Needs stalkd. Raises TimedOutError, DeadlineSoonError.
-        """
-        ask = partial(requests.reserve_batch, most)
-        jobs = await self._do(self._talker.wait_for(ask, timeout))
-        return [self._reserved(job) for job in jobs]
-
-    async def delete(self, job: Job | int) -> None:
-        """Delete a job. Raises NotFoundError, LeaseLostError."""
-        await self.execute(requests.delete(self._talker.check_held(job)))
-
-    async def release(
-        self, job: Job | int, *, priority: int = DEFAULT_PRIORITY, delay: float = 0
-    ) -> None:
-        """Give a job back, ready after ``delay`` seconds. Raises NotFoundError, LeaseLostError."""
-        held = self._talker.check_held(job)
-        await self.execute(requests.release(held, priority=priority, delay=delay))
-
-    async def bury(self, job: Job | int, *, priority: int = DEFAULT_PRIORITY) -> None:
-        """Put a job aside until it is kicked. Raises NotFoundError, LeaseLostError."""
-        await self.execute(requests.bury(self._talker.check_held(job), priority=priority))
-
-    async def touch(self, job: Job | int, seconds: float | None = None) -> None:
-        """Start a job's time-to-run anew; or let its lease end so many seconds from now.
-
-        ``seconds`` needs stalkd. Raises NotFoundError, LeaseLostError.
-        """
-        await self.execute(requests.touch(self._talker.check_held(job), seconds))
-
-    async def watch(self, tube: str) -> int:
-        """Reserve also from a tube; return how many are watched."""
-        count = await self.execute(requests.watch(tube))
-        self._talker.watches(tube)
-        return count
-
-    async def ignore(self, tube: str) -> int:
-        """Reserve no more from a tube; return how many are watched. Raises NotIgnoredError."""
-        count = await self.execute(requests.ignore(tube))
-        self._talker.ignores(tube)
-        return count
-
-    async def wait_job(self, job: Job | int, timeout: float | None = None) -> str:
-        """Wait for the end of a job; return ``deleted`` or ``buried``.
-
-        ``timeout`` in seconds, None for no limit. Needs stalkd. Raises TimedOutError; NotFoundError
-        when there is no such job, or it expired.
-        """
-        ask = partial(requests.wait_job, id_of(job))
-        return await self._do(self._talker.wait_for(ask, timeout))
-
-    # -- everybody ------------------------------------------------------------------------------
-
-    async def kick(self, count: int) -> int:
-        """Make buried jobs of the tube in use ready, or delayed ones if none is."""
-        return await self.execute(requests.kick(count))
-
-    async def kick_job(self, job: Job | int) -> None:
-        """Make one buried or delayed job ready. Raises NotFoundError."""
-        await self.execute(requests.kick_job(id_of(job)))
-
-    async def pause_tube(self, tube: str, seconds: float) -> None:
-        """Let nobody reserve from a tube for some seconds; 0 ends that. Raises NotFoundError."""
-        await self.execute(requests.pause_tube(tube, seconds))
-
-    async def peek(self, job: Job | int) -> Job:
-        """Show a job. Raises NotFoundError."""
-        return await self.execute(requests.peek(id_of(job)))
-
-    async def peek_ready(self) -> Job:
-        """Show the next job of the tube in use. Raises NotFoundError."""
-        return await self.execute(requests.peek_ready())
-
-    async def peek_delayed(self) -> Job:
-        """Show the job of the tube in use whose delay ends first. Raises NotFoundError."""
-        return await self.execute(requests.peek_delayed())
-
-    async def peek_buried(self) -> Job:
-        """Show the job of the tube in use that was buried first. Raises NotFoundError."""
-        return await self.execute(requests.peek_buried())
-
-    async def stats(self) -> Mapping:
-        """Tell about the server."""
-        return await self.execute(requests.stats())
-
-    async def stats_job(self, job: Job | int) -> Mapping:
-        """Tell about a job. Raises NotFoundError."""
-        return await self.execute(requests.stats_job(id_of(job)))
-
-    async def stats_tube(self, tube: str) -> Mapping:
-        """Tell about a tube. Raises NotFoundError."""
-        return await self.execute(requests.stats_tube(tube))
-
-    async def list_tubes(self) -> list[str]:
-        """List all tubes."""
-        return await self.execute(requests.list_tubes())
-
-    async def list_tubes_watched(self) -> list[str]:
-        """List the tubes that are watched."""
-        return await self.execute(requests.list_tubes_watched())
-
-    async def list_tube_used(self) -> str:
-        """Name the tube in use."""
-        return await self.execute(requests.list_tube_used())
-
-    # -- what only stalkd can: beanstalkd raises UnsupportedByServerError -----------------------
-
-    async def list_jobs(
-        self, tube: str, state: str = "all", *, after: int = 0, limit: int = 100
-    ) -> Page:
-        """List jobs of a tube by id, behind ``after``. Raises NotFoundError.
-
-        In a large tube a page may be short, or empty, before the end: go on at ``next``.
-        """
-        return await self.execute(requests.list_jobs(tube, state, after=after, limit=limit))
-
-    async def explain_job(self, job: Job | int) -> tuple[Mapping, list[str]]:
-        """Return all about a job, and the reasons why it does not run. Raises NotFoundError."""
-        return await self.execute(requests.explain_job(id_of(job)))
-
-    async def purge_tube(self, tube: str, state: str = "all") -> int:
-        """Delete all jobs of a tube, or those in a state; return how many. Raises NotFoundError."""
-        return await self.execute(requests.purge_tube(tube, state))
-
-    async def release_tube(self, tube: str) -> int:
-        """End all leases of a tube's jobs; return how many. Raises NotFoundError."""
-        return await self.execute(requests.release_tube(tube))
-
-    async def move_jobs(self, tube: str, state: str, target: str, count: int) -> int:
-        """Put up to so many jobs of a tube into another, alive; return how many.
-
-        Raises NotFoundError.
-        """
-        return await self.execute(requests.move_jobs(tube, state, target, count))
-
-    async def set_policy(  # noqa: PLR0913 - these are the command's arguments
-        self,
-        tube: str,
-        *,
-        attempts: int | None = None,
-        dead: str | None = None,
-        ttl: float | None = None,
-        max_jobs: int | None = None,
-        rate: float | None = None,
-        concurrency: int | None = None,
-        ageing: float | None = None,
-    ) -> None:
-        """Change what holds for a tube; 0 or "" takes a rule away, None leaves it as it is."""
-        await self.execute(
-            requests.set_policy(
-                tube,
-                attempts=attempts,
-                dead=dead,
-                ttl=ttl,
-                max_jobs=max_jobs,
-                rate=rate,
-                concurrency=concurrency,
-                ageing=ageing,
-            )
-        )
-
-    async def get_policy(self, tube: str) -> Mapping:
-        """Show what holds for a tube. Raises NotFoundError."""
-        return await self.execute(requests.get_policy(tube))
-
-    async def stats_tubes(self) -> list[Mapping]:
-        """Tell about all tubes."""
-        return await self.execute(requests.stats_tubes())
-
-    async def list_clients(self) -> list[Mapping]:
-        """Tell about all connections."""
-        return await self.execute(requests.list_clients())
-
-    async def drain(self, *, on: bool = True) -> bool:
-        """Let the server take no more jobs, or take them again; return whether it is draining."""
-        return await self.execute(requests.drain(on=on))
+    reserve_batch = _awaitable(beyond.reserve_batch)
+    wait_job = _awaitable(beyond.wait_job)
+    list_jobs = _awaitable(beyond.list_jobs)
+    explain_job = _awaitable(beyond.explain_job)
+    purge_tube = _awaitable(beyond.purge_tube)
+    release_tube = _awaitable(beyond.release_tube)
+    move_jobs = _awaitable(beyond.move_jobs)
+    set_policy = _awaitable(beyond.set_policy)
+    get_policy = _awaitable(beyond.get_policy)
+    stats_tubes = _awaitable(beyond.stats_tubes)
+    list_clients = _awaitable(beyond.list_clients)
+    drain = _awaitable(beyond.drain)

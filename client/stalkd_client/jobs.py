@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
     """A job that was reserved or shown.
 
@@ -21,6 +21,14 @@ class Job:
     ttr: float = 0.0
     tube: str = ""
     connection: int = field(default=0, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def id_of(job: Job | int) -> int:
+    """Return a job's id."""
+    return job if isinstance(job, int) else job.id
 
 
 @dataclass(frozen=True, slots=True)

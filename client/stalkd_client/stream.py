@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from stalkd_client.address import Address
+    from stalkd_client.exchange import Exchange
 
 CHUNK: Final = 64 * 1024
 """Bytes read at once: hundreds of replies."""
@@ -102,6 +103,17 @@ class Stream:
                 rest = rest[self._socket.send(rest) :]
             except BlockingIOError:
                 self._wait(self._output)
+
+    def exchange(self, asked: Exchange) -> None:
+        """Send commands, unless that was done, and read the replies that are not read yet."""
+        if not asked.was_sent:
+            self.send(asked.data, asked.patience)
+            asked.was_sent = True
+        self._patience = asked.patience
+        for reply in asked.replies[asked.done :]:
+            while not reply.take(self.receive(reply.wanted)):
+                pass
+            asked.done += 1
 
     def receive(self, size: int | None) -> bytes:
         """Return so many bytes; None: a line without its end."""

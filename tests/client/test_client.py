@@ -22,6 +22,8 @@ from stalkd_client import (
     TimedOutError,
     UnsupportedByServerError,
     WrongUseError,
+    beyond,
+    requests,
 )
 from stalkd_client.aio import AsyncClient
 
@@ -63,7 +65,7 @@ def test_a_put_with_never_reaches_the_original(original: str) -> None:
         with pytest.raises(UnsupportedByServerError):
             client.put(body, delay=0.5)
         with pytest.raises(UnsupportedByServerError):
-            client.pour([(b"put-with 0 0 1 %d key=k\r\n%b\r\n" % (len(body), body), True)])
+            client.pour([b"put-with 0 0 1 %d key=k\r\n%b\r\n" % (len(body), body)], extended=True)
         assert client.peek(kept).body == b"keep me"
         assert client.stats()["cmd-delete"] == 0
 
@@ -175,13 +177,25 @@ def test_async_reserve_is_cancelled_without_loss(url: str, tube: str, backend: s
     anyio.run(main, backend=backend)
 
 
+OWN_METHODS = {"close", "execute", "execute_all", "pour", "holds"}
+NO_COMMANDS = {"probe", "put_by"}  # the first is asked by itself, the second is a put
+
+
 def test_both_clients_have_the_same_methods() -> None:
     def methods(kind: type) -> dict[str, Callable[..., Any]]:
         found = inspect.getmembers(kind, inspect.isfunction)
         return {name: method for name, method in found if not name.startswith("_")}
 
+    commands = {
+        name
+        for module in (requests, beyond)
+        for name, make in inspect.getmembers(module, inspect.isfunction)
+        if make.__module__ == module.__name__ and not name.startswith("_")
+        if str(inspect.signature(make).return_annotation).startswith("Request[")
+    }
     ours, theirs = methods(Client), methods(AsyncClient)
     assert ours.keys() == theirs.keys()
+    assert ours.keys() - OWN_METHODS == commands - NO_COMMANDS
     for name, method in ours.items():
         assert inspect.signature(method) == inspect.signature(theirs[name]), name
         assert method.__doc__ == theirs[name].__doc__, name

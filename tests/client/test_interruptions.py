@@ -6,15 +6,9 @@ from typing import Any
 
 import pytest
 from stalkd_client import requests
-from stalkd_client.conversation import (
-    Clock,
-    Close,
-    Connect,
-    Conversation,
-    Receive,
-    Send,
-    Talker,
-)
+from stalkd_client.conversation import Talker
+from stalkd_client.exchange import Exchange, Request
+from stalkd_client.operations import Clock, Close, Connect, Conversation
 
 from support.core import Core
 
@@ -26,28 +20,38 @@ class Fake:
         self.core = Core()
         self.talker = Talker("t", ["t"], 0, 30)
         self.received = b""
-        self.operations = 0
+        self.operations = self.stop_at = 0
+        self.how: BaseException = KeyboardInterrupt()
         self.session = self.core.connect()
         self.is_open = False
 
     def do(self, conversation: Conversation[Any], stop_at: int = 0, how: Any = None) -> Any:
-        operations = 0
+        """Let ``how`` be raised before the step with that number."""
+        self.operations, self.stop_at, self.how = 0, stop_at, how
         try:
             operation = next(conversation)
             while True:
-                operations += 1
-                if operations == stop_at:
-                    self.talker.lost_nothing = isinstance(operation, Receive)
-                    operation = conversation.throw(how)
+                try:
+                    result = self.perform(operation)
+                except (KeyboardInterrupt, OSError) as error:
+                    operation = conversation.throw(error)
                     self.talker.lost_nothing = False
                 else:
-                    operation = conversation.send(self.perform(operation))
+                    operation = conversation.send(result)
         except StopIteration as stop:
             return stop.value
-        finally:
-            self.operations = operations
+
+    def step(self, *, is_receiving: bool = False) -> None:
+        """What is raised while nothing but receiving was tried, has lost nothing."""
+        self.operations += 1
+        if self.operations == self.stop_at:
+            self.talker.lost_nothing = is_receiving
+            raise self.how
 
     def perform(self, operation: object) -> Any:
+        if isinstance(operation, Exchange):
+            return self.exchange(operation)
+        self.step()
         match operation:
             case Clock():
                 return self.core.now / 1e9
@@ -57,15 +61,25 @@ class Fake:
                 if self.is_open:
                     self.core.disconnect(self.session)
                 self.is_open = False
-            case Send(data):
-                self.core.send(self.session, data)
-            case Receive(size):
-                self.received += self.core.received(self.session)
-                end = self.received.index(b"\r\n") + 2 if size is None else size
-                taken, self.received = self.received[:end], self.received[end:]
-                assert len(taken) == end, "the server has said nothing more"
-                return taken.removesuffix(b"\r\n") if size is None else taken
         return None
+
+    def exchange(self, asked: Exchange) -> None:
+        if not asked.was_sent:
+            self.step()
+            self.core.send(self.session, asked.data)
+            asked.was_sent = True
+        for reply in asked.replies[asked.done :]:
+            self.step(is_receiving=True)
+            while not reply.take(self.receive(reply.wanted)):
+                self.step(is_receiving=True)
+            asked.done += 1
+
+    def receive(self, size: int | None) -> bytes:
+        self.received += self.core.received(self.session)
+        end = self.received.index(b"\r\n") + 2 if size is None else size
+        taken, self.received = self.received[:end], self.received[end:]
+        assert len(taken) == end, "the server has said nothing more"
+        return taken.removesuffix(b"\r\n") if size is None else taken
 
 
 @pytest.mark.parametrize("how", [KeyboardInterrupt, ConnectionResetError])
@@ -84,7 +98,7 @@ def test_a_conversation_can_stop_anywhere(how: type[BaseException], held: bool) 
         else:
             assert stop_at > fake.operations
             return
-        was_kept = first in fake.talker.held
+        was_kept = first in fake.talker.known.held
         job = fake.do(fake.talker.run(requests.reserve(0)))
         assert job.id == (second if was_kept else first)
     raise AssertionError("the conversation does not end")
@@ -98,7 +112,7 @@ def test_a_second_interruption_does_not_keep_a_late_job() -> None:
             fake.do(fake.talker.run(requests.put(body)))
         fake.do(fake.talker.run(requests.reserve(0)))
         with pytest.raises(KeyboardInterrupt):
-            fake.do(fake.talker.run(requests.reserve(0)), 3, KeyboardInterrupt())
+            fake.do(fake.talker.run(requests.reserve(0)), 2, KeyboardInterrupt())
         try:
             fake.do(fake.talker.run(requests.list_tube_used()), stop_at, KeyboardInterrupt())
         except KeyboardInterrupt:
@@ -107,8 +121,8 @@ def test_a_second_interruption_does_not_keep_a_late_job() -> None:
             stopped = False
         assert fake.do(fake.talker.run(requests.list_tube_used())) == "t"
         told = fake.do(fake.talker.run(requests.stats_tube("t")))
-        assert told["current-jobs-reserved"] == len(fake.talker.held) <= 1
-        assert told["current-jobs-ready"] == 2 - len(fake.talker.held)
+        assert told["current-jobs-reserved"] == len(fake.talker.known.held) <= 1
+        assert told["current-jobs-ready"] == 2 - len(fake.talker.known.held)
         if not stopped:
             return
     raise AssertionError("the conversation does not end")
@@ -119,5 +133,25 @@ def test_an_interrupted_look_at_a_job_leaves_it_leased() -> None:
     number = fake.do(fake.talker.run(requests.put(b"1")))
     fake.do(fake.talker.run(requests.reserve(0)))
     with pytest.raises(KeyboardInterrupt):
-        fake.do(fake.talker.run(requests.peek(number)), 3, KeyboardInterrupt())
+        fake.do(fake.talker.run(requests.peek(number)), 2, KeyboardInterrupt())
     assert fake.do(fake.talker.run(requests.stats_job(number)))["state"] == "reserved"
+
+
+def test_what_an_interrupted_row_of_commands_reserved_goes_back() -> None:
+    """Wherever it stops: nobody got the jobs, so nobody would ever end their leases."""
+    for stop_at in range(1, 100):
+        fake = Fake()
+        held, *_ = [fake.do(fake.talker.run(requests.put(body))) for body in (b"1", b"2", b"3")]
+        fake.do(fake.talker.run(requests.reserve(0)))
+        row: list[Request[Any]] = [requests.reserve(0), requests.watch("u"), requests.reserve(0)]
+        try:
+            fake.do(fake.talker.run_all(row), stop_at, KeyboardInterrupt())
+        except KeyboardInterrupt:
+            pass
+        else:
+            assert stop_at > fake.operations
+            return
+        told = fake.do(fake.talker.run(requests.stats_tube("t")))
+        assert fake.talker.known.held <= {held}
+        assert told["current-jobs-reserved"] == len(fake.talker.known.held)
+    raise AssertionError("the conversation does not end")

@@ -75,3 +75,49 @@ def test_looking_and_mending(url: str, tube: str) -> None:
         assert queue.block_until_empty(0)
         assert queue.list("tube-of-test_look*", url) == [tube]
         assert str(lease.id) in repr(lease)
+
+
+def test_counts_since_rezero(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue, Queue(tube, url) as another:
+        queue.push_many([1, 2, 3])
+        queue.pop()
+        assert (queue.inserted, queue.completed, queue.leased) == (3, 1, 0)
+        queue.rezero()
+        assert (queue.inserted, queue.completed) == (0, 0)
+        queue.push(4)
+        another.lease()
+        assert (queue.inserted, queue.completed, queue.leased) == (1, 0, 1)
+        assert (another.inserted, another.completed) == (4, 1)
+
+
+def test_a_tube_that_is_gone_counts_anew(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push_many([1, 2])
+        queue.rezero()
+        assert queue.purge() == 2
+        queue.close()
+        queue.push(1)
+        assert queue.inserted == 1
+
+
+def test_a_tube_exists_while_it_has_jobs_or_other_clients(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        assert not queue.exists()
+        queue.push(1)
+        assert queue.exists()
+        queue.client.set_policy(tube, attempts=2, dead="x")
+        assert queue.delete() == 1
+        assert not queue.exists()
+        assert queue.client.get_policy(tube)["attempts"] == 0
+        with Queue(tube, url) as another:
+            another.count()
+            assert queue.exists()
+
+
+def test_all_jobs_are_listed_page_by_page(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        ids = queue.push_many(list(range(2_500)))
+        (lease,) = queue.lease()
+        lease.bury()
+        assert [job["id"] for job in queue.jobs()] == ids
+        assert [job["id"] for job in queue.jobs("buried")] == [lease.id]

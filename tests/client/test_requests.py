@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
-from stalkd_client import documents, requests
-from stalkd_client.conversation import Reply
+from stalkd_client import beyond, documents, requests
 from stalkd_client.errors import ERRORS, ExistsError, ProtocolError, StalkdError
+from stalkd_client.exchange import Reply, Request
 from stalkd_client.jobs import Job
-from stalkd_client.requests import Request
 from stalkd_client.stream import Buffer
 
 from support.core import Core
@@ -19,7 +18,7 @@ CASES: list[tuple[Request[Any], bytes, bytes, Any]] = [
     (requests.put(b"hi"), b"put 65536 0 60 2\r\nhi\r\n", b"INSERTED 7\r\n", 7),
     (
         requests.put(b"hi", delay=0.25, key="k", tube="t", sync=True),
-        b"put-with 65536 0.25 60 2 tube=t key=k sync=1\r\nhi\r\n",
+        b"put-with 65536 0.25 60 2 tube=t sync=1 key=k\r\nhi\r\n",
         b"INSERTED 7\r\n",
         7,
     ),
@@ -28,7 +27,7 @@ CASES: list[tuple[Request[Any], bytes, bytes, Any]] = [
     (requests.reserve(0.2), b"reserve-with-timeout 1\r\n", b"RESERVED 1 0\r\n\r\n", Job(1, b"")),
     (requests.reserve_job(3), b"reserve-job 3\r\n", b"RESERVED 3 1\r\nx\r\n", Job(3, b"x")),
     (
-        requests.reserve_batch(2, 0.5),
+        beyond.reserve_batch(2, 0.5),
         b"reserve-batch 2 0.5\r\n",
         b"RESERVED_BATCH 2\r\nJOB 1 1 5 60 2 t\r\na\r\nJOB 2 2 6 1.5 1 u\r\n\r\n\r\n",
         [Job(1, b"a", 2, 5, 60.0, "t"), Job(2, b"\r\n", 1, 6, 1.5, "u")],
@@ -40,18 +39,18 @@ CASES: list[tuple[Request[Any], bytes, bytes, Any]] = [
     (requests.touch(1, 2.5), b"touch-for 1 2.5\r\n", b"TOUCHED\r\n", None),
     (requests.watch("t"), b"watch t\r\n", b"WATCHING 2\r\n", 2),
     (requests.ignore("t"), b"ignore t\r\n", b"WATCHING 1\r\n", 1),
-    (requests.wait_job(1, 2), b"wait-job 1 2\r\n", b"BURIED\r\n", "buried"),
+    (beyond.wait_job(1, 2), b"wait-job 1 2\r\n", b"BURIED\r\n", "buried"),
     (requests.kick(9), b"kick 9\r\n", b"KICKED 3\r\n", 3),
     (requests.kick_job(9), b"kick-job 9\r\n", b"KICKED\r\n", None),
     (requests.pause_tube("t", 1.2), b"pause-tube t 2\r\n", b"PAUSED\r\n", None),
     (requests.peek(1), b"peek 1\r\n", b"FOUND 1 1\r\nx\r\n", Job(1, b"x")),
     (requests.stats(), b"stats\r\n", b"OK 9\r\n---\na: 1\n\r\n", {"a": 1}),
     (requests.list_tubes(), b"list-tubes\r\n", b"OK 8\r\n---\n- 1\n\r\n", ["1"]),
-    (requests.purge_tube("t"), b"purge-tube t all\r\n", b"PURGED 4\r\n", 4),
-    (requests.move_jobs("t", "all", "u", 9), b"move-jobs t all u 9\r\n", b"MOVED 4\r\n", 4),
-    (requests.set_policy("t", dead=""), b"set-policy t dead=\r\n", b"POLICY_SET\r\n", None),
-    (requests.drain(on=True), b"drain on\r\n", b"DRAINING\r\n", True),
-    (requests.drain(on=False), b"drain off\r\n", b"ACCEPTING\r\n", False),
+    (beyond.purge_tube("t"), b"purge-tube t all\r\n", b"PURGED 4\r\n", 4),
+    (beyond.move_jobs("t", "all", "u", 9), b"move-jobs t all u 9\r\n", b"MOVED 4\r\n", 4),
+    (beyond.set_policy("t", dead=""), b"set-policy t dead=\r\n", b"POLICY_SET\r\n", None),
+    (beyond.drain(on=True), b"drain on\r\n", b"DRAINING\r\n", True),
+    (beyond.drain(on=False), b"drain off\r\n", b"ACCEPTING\r\n", False),
 ]
 each_case = pytest.mark.parametrize(
     ("request_", "sent", "reply", "result"),
@@ -66,12 +65,12 @@ def read(request: Request[Any], data: bytes, piece: int) -> Any:
     for start in range(0, len(data), piece):
         buffer.add(data[start : start + piece])
         while (taken := buffer.take(reply.wanted)) is not None:
-            try:
-                reply.take(taken)
-            except StopIteration as stop:
+            if reply.take(taken):
                 assert start + piece >= len(data)
                 assert buffer.take(1) is None
-                return stop.value
+                if isinstance(reply.result, StalkdError):
+                    raise reply.result
+                return reply.result
     raise AssertionError("the reply was not complete")
 
 
@@ -106,7 +105,7 @@ def test_what_is_no_reply_raises_protocol_error(
 @pytest.mark.parametrize("line", [b"JOB 1 2", b"JOB 1 0 3 x 5 t", b"JOB x 0 1 1 1 t"])
 def test_a_broken_line_in_a_batch_raises_protocol_error(line: bytes) -> None:
     with pytest.raises(ProtocolError):
-        read(requests.reserve_batch(1, 0), b"RESERVED_BATCH 1\r\n" + line + b"\r\n\r\n", 1)
+        read(beyond.reserve_batch(1, 0), b"RESERVED_BATCH 1\r\n" + line + b"\r\n\r\n", 1)
 
 
 def test_exists_tells_the_id() -> None:
@@ -118,7 +117,7 @@ def test_exists_tells_the_id() -> None:
 
 @pytest.mark.parametrize("name", ["", "-a", "a b", "a\r\nb", "ä", "a" * 201])
 def test_bad_tubes_and_keys(name: str) -> None:
-    for make in (requests.use, requests.watch, requests.ignore, requests.get_policy):
+    for make in (requests.use, requests.watch, requests.ignore, beyond.get_policy):
         with pytest.raises(ValueError, match="no name for a tube"):
             make(name)
     key = "a" * 251 if name.isascii() and name.isalpha() else name.removeprefix("-a")
@@ -135,7 +134,7 @@ def test_a_put_that_no_server_reads_is_never_sent(name: str, number: float) -> N
 
 def test_a_state_cannot_carry_a_command() -> None:
     with pytest.raises(ValueError, match="no state"):
-        requests.purge_tube("t", "all\r\ndelete 1")
+        beyond.purge_tube("t", "all\r\ndelete 1")
 
 
 def test_documents_of_the_server_read_as_a_yaml_library_does() -> None:
@@ -156,8 +155,8 @@ def test_documents_of_the_server_read_as_a_yaml_library_does() -> None:
         else:
             assert mine.keys() == theirs.keys()
             assert {k: str(v) for k, v in mine.items()} == {k: str(v) for k, v in theirs.items()}
-    page, theirs = told(requests.list_jobs("a-b"))
+    page, theirs = told(beyond.list_jobs("a-b"))
     assert [job["id"] for job in page.jobs] == [job["id"] for job in theirs["jobs"]] == [3]
-    (_, reasons), theirs = told(requests.explain_job(1))
+    (_, reasons), theirs = told(beyond.explain_job(1))
     assert reasons == theirs["reasons"]
     assert documents.listing("---\n") == []
