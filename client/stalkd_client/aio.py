@@ -112,6 +112,16 @@ class AsyncClient(Shell):
         return await self._do(self._talker.pour(puts, extended=extended))
 
     async def _do(self, conversation: Conversation[T]) -> T:
+        self._enter()
+        try:
+            return await self._drive(conversation)
+        except BaseException as error:
+            await self._look_at(error)
+            raise
+        finally:
+            self._is_busy = False
+
+    def _enter(self) -> None:
         self._check_process()
         if self._is_busy:
             raise WrongUseError(
@@ -119,33 +129,32 @@ class AsyncClient(Shell):
                 " task a client of its own"
             )
         self._is_busy = True
-        handled: BaseException | None = None
+
+    async def _drive(self, conversation: Conversation[T]) -> T:
+        """Do what a conversation asks for, to its end."""
         try:
             operation = next(conversation)
             while True:
                 try:
                     result = await self._perform(operation)
-                except BaseException as error:  # noqa: BLE001 - the conversation cleans up
-                    handled = error
-                    self._talker.lost_nothing = True  # Cancelled operations have done nothing.
-                    operation = conversation.throw(error)
+                except BaseException as trouble:  # noqa: BLE001 - the conversation cleans up
+                    operation = self._tell(conversation, trouble)
                 else:
                     operation = conversation.send(result)
         except StopIteration as stop:
             value: T = stop.value
             return value
-        except (StalkdError, OSError):
-            raise
-        except BaseException as error:
-            if error is not handled:
-                await self._abandon()
-            raise
-        finally:
-            self._talker.lost_nothing = False
-            self._is_busy = False
 
-    async def _abandon(self) -> None:
-        """Hang up: something was raised between two operations, and nobody knows what is lost."""
+    def _tell(self, conversation: Conversation[T], error: BaseException) -> Operation:
+        """Let a conversation know that an operation has failed; return what it asks for then."""
+        self._handled = error
+        self._talker.lost_nothing = True  # Cancelled operations have done nothing.
+        return conversation.throw(error)
+
+    async def _look_at(self, error: BaseException) -> None:
+        """Hang up if something was raised between two operations: nobody knows what is lost."""
+        if isinstance(error, (StalkdError, OSError)) or error is self._handled:
+            return
         stream, self._stream = self._stream, None
         self._talker.forget()
         if stream is not None:

@@ -45,7 +45,7 @@ class AsyncStream:
         """Send commands, unless that was done, and read the replies that are not read yet."""
         if not asked.was_sent:
             await self.send(asked.data, asked.patience)
-            asked.was_sent = True
+            asked.expect_replies()
         self._patience = asked.patience
         for reply in asked.replies[asked.done :]:
             while not reply.take(await self.receive(reply.wanted)):

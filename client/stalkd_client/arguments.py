@@ -53,11 +53,6 @@ def check_numbers(**numbers: float) -> None:
             raise ValueError(f"{name} is {value}: not between 0 and {MAX_NUMBER}")
 
 
-def to_bytes(body: bytes | bytearray | memoryview | str) -> bytes:
-    """Return a body as bytes; text as UTF-8."""
-    return body.encode() if isinstance(body, str) else bytes(body)
-
-
 def whole(seconds: float) -> bytes:
     """Return seconds for a plain command, which takes whole ones: rounded up."""
     return b"%d" % -(-seconds // 1)

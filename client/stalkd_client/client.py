@@ -94,7 +94,22 @@ class Client(Shell):
 
     def execute(self, request: Request[T]) -> T:
         """Do a command. Raises StalkdError, ConnectionError."""
-        return self._do(self._talker.run(request))
+        self._enter()
+        try:
+            begun = self._talker.straight(request)
+            if begun is None or self._stream is None:
+                return self._drive(self._talker.run(request))
+            try:
+                self._stream.exchange(begun)
+            except BaseException as error:  # noqa: BLE001 - the conversation cleans up
+                return self._drive(self._talker.run(request, begun), error)
+            result: T = self._talker.finish(begun)
+            return result
+        except BaseException as error:
+            self._look_at(error)
+            raise
+        finally:
+            self._lock.release()
 
     def execute_all(self, asked: Sequence[Request[T]]) -> list[T | StalkdError]:
         """Do commands with one exchange; a refusal stands for its result."""
@@ -105,40 +120,50 @@ class Client(Shell):
         return self._do(self._talker.pour(puts, extended=extended))
 
     def _do(self, conversation: Conversation[T]) -> T:
+        self._enter()
+        try:
+            return self._drive(conversation)
+        except BaseException as error:
+            self._look_at(error)
+            raise
+        finally:
+            self._lock.release()
+
+    def _enter(self) -> None:
         self._check_process()
         if not self._lock.acquire(blocking=False):
             raise WrongUseError(
                 "this client is in use by another thread: replies would be mixed up; give each"
                 " thread a client of its own"
             )
-        handled: BaseException | None = None
+
+    def _drive(self, conversation: Conversation[T], error: BaseException | None = None) -> T:
+        """Do what a conversation asks for, to its end; its first operation may have failed."""
         try:
             operation = next(conversation)
+            if error is not None:
+                operation = self._tell(conversation, error)
             while True:
                 try:
                     result = self._perform(operation)
-                except BaseException as error:  # noqa: BLE001 - the conversation cleans up
-                    handled = error
-                    stream = self._stream
-                    self._talker.lost_nothing = stream is not None and stream.is_waiting
-                    operation = conversation.throw(error)
+                except BaseException as trouble:  # noqa: BLE001 - the conversation cleans up
+                    operation = self._tell(conversation, trouble)
                 else:
                     operation = conversation.send(result)
         except StopIteration as stop:
             value: T = stop.value
             return value
-        except (StalkdError, OSError):
-            raise
-        except BaseException as error:
-            if error is not handled:
-                self._abandon()
-            raise
-        finally:
-            self._talker.lost_nothing = False
-            self._lock.release()
 
-    def _abandon(self) -> None:
-        """Hang up: something was raised between two operations, and nobody knows what is lost."""
+    def _tell(self, conversation: Conversation[T], error: BaseException) -> Operation:
+        """Let a conversation know that an operation has failed; return what it asks for then."""
+        self._handled = error
+        self._talker.lost_nothing = self._stream is not None and self._stream.is_waiting
+        return conversation.throw(error)
+
+    def _look_at(self, error: BaseException) -> None:
+        """Hang up if something was raised between two operations: nobody knows what is lost."""
+        if isinstance(error, (StalkdError, OSError)) or error is self._handled:
+            return
         stream, self._stream = self._stream, None
         self._talker.forget()
         if stream is not None:
@@ -168,9 +193,9 @@ class Client(Shell):
     def _connect(self) -> Stream:
         sock, self._given = self._given, None
         if sock is not None:
-            return Stream(sock)
+            return Stream(sock, self._talker.patience)
         try:
-            return Stream.connect(self.address, self._connect_timeout)
+            return Stream.connect(self.address, self._connect_timeout, self._talker.patience)
         except OSError as error:
             raise self._cannot_connect(error) from error
 

@@ -77,17 +77,41 @@ class Talker:
 
     # -- one command ----------------------------------------------------------------------------
 
-    def run(self, request: Request[T]) -> Conversation[T]:
-        """Do a command.
+    def straight(self, request: Request[Any]) -> Exchange | None:
+        """Return the exchange with which the conversation of a command begins, if that is all.
+
+        A client may then do it without a conversation, and ``finish`` it; only when it goes wrong,
+        the conversation is begun, at this exchange, and told. That is cheaper: most commands go so.
+        Raises LeaseLostError.
+        """
+        known = self.known
+        if not known.is_open or self._unread is not None or self._late:
+            return None
+        if request.extended and not self._knows_extended:
+            return None
+        if request.sliced is not None and known.held:
+            return None
+        if request.job:
+            known.needs([request])
+        return Exchange([request], None if request.wait is None else request.wait + self.patience)
+
+    def finish(self, exchange: Exchange) -> Any:  # noqa: ANN401 - as its request has it
+        """Return the result of a command whose exchange has been done. Raises StalkdError."""
+        (reply,) = exchange.replies
+        self.known.note(reply)
+        return result_of(reply.result)
+
+    def run(self, request: Request[T], begun: Exchange | None = None) -> Conversation[T]:
+        """Do a command; beginning with an exchange that was ``begun``, if nothing is before that.
 
         Raises StalkdError when the server refuses, ConnectionError when it cannot be reached or it
         is not known whether the command was done, LeaseLostError when its job is not held any more.
         """
         if request.sliced is not None and self.known.held:
             return self._run_in_slices(request.sliced, request.wait)
-        return self._run(request)
+        return self._run(request, begun)
 
-    def _run(self, request: Request[T]) -> Conversation[T]:
+    def _run(self, request: Request[T], begun: Exchange | None = None) -> Conversation[T]:
         """Do a command, once or until it is certain that it was done."""
         needs, connection = self.known.needs([request]), self.known.connection
         deadline = None
@@ -101,10 +125,10 @@ class Talker:
                 if request.extended and not self._knows_extended:
                     yield from self._get_to_know(request)
                 was_asked = True
-                (result,) = yield from self._exchange([request])
+                (result,) = yield from self._exchange([request], begun)
             except OSError as error:
                 yield from self.close()
-                self._failures += 1
+                self._failures, begun = self._failures + 1, None
                 if was_asked and not request.again:
                     raise _unknown(request.verb, error) from error
                 deadline = deadline or (yield Clock()) + self.retry_for
@@ -112,7 +136,7 @@ class Talker:
                     raise
             else:
                 self._failures = 0
-                return _result(result)
+                return result_of(result)
 
     def _run_in_slices(
         self, ask: Callable[[float | None], Request[T]], timeout: float | None
@@ -183,7 +207,7 @@ class Talker:
     def _ask(self, request: Request[T]) -> Conversation[T]:
         """Send a command and read its reply."""
         (result,) = yield from self._exchange([request])
-        return _result(result)
+        return result_of(result)
 
     def _check(self, needs: set[int], connection: int) -> None:
         """Raise LeaseLostError if a connection has broken, and with it jobs that are needed."""
@@ -222,9 +246,11 @@ class Talker:
             yield from self.close()
             raise
 
-    def _exchange(self, asked: Sequence[Request[T]]) -> Conversation[list[T | StalkdError]]:
+    def _exchange(
+        self, asked: Sequence[Request[T]], begun: Exchange | None = None
+    ) -> Conversation[list[T | StalkdError]]:
         """Send commands, and read their replies; be careful with what is left when that stops."""
-        exchange = Exchange(asked, self._patience_for(asked[-1]))
+        exchange = begun or Exchange(asked, self._patience_for(asked[-1]))
         try:
             yield exchange
         except LEAVING:
@@ -312,7 +338,8 @@ class Talker:
             yield from self._ask(requests.release(job.id, priority=priority))
 
 
-def _result(result: T | StalkdError) -> T:
+def result_of(result: T | StalkdError) -> T:
+    """Return a result, or raise what the server refused with."""
     if isinstance(result, StalkdError):
         raise result
     return result

@@ -84,12 +84,23 @@ class Exchange:
     goes on from there when it is asked for again.
     """
 
-    __slots__ = ("data", "done", "patience", "replies", "was_sent")
+    __slots__ = ("asked", "done", "patience", "replies", "was_sent")
 
     def __init__(self, asked: Sequence[Request[Any]], patience: float | None) -> None:
         """Be at its beginning."""
-        self.data = b"".join([request.data for request in asked])
+        self.asked = asked
         self.patience = patience
-        self.replies: list[Reply[Any]] = [Reply(request) for request in asked]
+        self.replies: list[Reply[Any]] = []
         self.was_sent = False
         self.done = 0
+
+    @property
+    def data(self) -> bytes:
+        """What is to be sent."""
+        asked = self.asked
+        return asked[0].data if len(asked) == 1 else b"".join([each.data for each in asked])
+
+    def expect_replies(self) -> None:
+        """Have sent everything; what is done only now costs no time, as the server is at work."""
+        self.was_sent = True
+        self.replies = [Reply(request) for request in self.asked]

@@ -17,7 +17,7 @@ from stalkd_client.errors import (
     UnsupportedByServerError,
 )
 from stalkd_client.leases import Lease
-from stalkd_client.requests import PutForm, delete, put_by, put_form
+from stalkd_client.requests import PutForm, delete, put_form
 from stalkd_client.tubes import Tube
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Queue(Tube):
         """
         form = put_form(**options, keyed=key is not None)
         try:
-            return self.client.execute(put_by(form, self._codec.dumps(value), key))
+            return self.client.execute(form.request(self._codec.dumps(value), key))
         except ExistsError as error:
             return error.id
 

@@ -34,19 +34,31 @@ FORMS: Final = 256
 class PutForm(NamedTuple):
     """What puts with the same options have in common."""
 
+    verb: str
     head: bytes
     tail: bytes
-    extended: bool
+    read: Callable[[], Reading[int]]
+
+    @property
+    def extended(self) -> bool:
+        """Whether only stalkd knows such puts."""
+        return self.verb != "put"
 
     def fill(self, body: bytes, key: str | None = None) -> bytes:
         """Return the command that puts a body; a ``key`` needs an extended form."""
         words = self.tail if key is None else b"%b key=%b" % (self.tail, arguments.check_key(key))
         return b"%b%d%b\r\n%b\r\n" % (self.head, len(body), words, body)
 
+    def request(self, body: bytes, key: str | None = None) -> Request[int]:
+        """Return the request that puts a body."""
+        request = Request(self.verb, self.fill(body, key), self.read)
+        if self.verb != "put":
+            request.extended, request.again = True, key is not None
+        return request
+
 
 @lru_cache(maxsize=FORMS)
-def put_form(  # noqa: PLR0913 - these are the command's arguments
-    *,
+def put_form(  # noqa: PLR0913, PLR0917 - these are the command's arguments
     priority: int = DEFAULT_PRIORITY,
     delay: float = 0,
     ttr: float = DEFAULT_TTR,
@@ -54,8 +66,8 @@ def put_form(  # noqa: PLR0913 - these are the command's arguments
     ttl: float | None = None,
     attempts: int | None = None,
     dead: str | None = None,
-    sync: bool = False,
-    keyed: bool = False,
+    sync: bool = False,  # noqa: FBT001, FBT002 - without keywords the cache finds it faster
+    keyed: bool = False,  # noqa: FBT001, FBT002
 ) -> PutForm:
     """Return the form of puts with these options; a plain one if none of them needs more."""
     arguments.check_numbers(priority=priority, delay=delay, ttr=ttr)
@@ -66,10 +78,10 @@ def put_form(  # noqa: PLR0913 - these are the command's arguments
         *([] if dead is None else [b" dead=" + check_tube(dead)]),
         *([b" sync=1"] if sync else []),
     ]
-    is_extended = bool(words or keyed or delay % 1 or ttr % 1)
-    verb = b"put-with" if is_extended else b"put"
+    verb = "put-with" if words or keyed or delay % 1 or ttr % 1 else "put"
     times = arguments.exact(delay), arguments.exact(ttr)
-    return PutForm(b"%b %d %b %b " % (verb, priority, *times), b"".join(words), is_extended)
+    head = b"%b %d %b %b " % (verb.encode(), priority, *times)
+    return PutForm(verb, head, b"".join(words), replies.count(verb, b"INSERTED"))
 
 
 def put(  # noqa: PLR0913 - these are the command's arguments
@@ -91,26 +103,8 @@ def put(  # noqa: PLR0913 - these are the command's arguments
     stalkd. Raises JobTooBigError, OutOfMemoryError, DrainingError; ExistsError if a job with that
     ``key`` is there; TubeFullError; NotDurableError for ``sync`` without a log.
     """
-    form = put_form(
-        priority=priority,
-        delay=delay,
-        ttr=ttr,
-        tube=tube,
-        ttl=ttl,
-        attempts=attempts,
-        dead=dead,
-        sync=sync,
-        keyed=key is not None,
-    )
-    return put_by(form, arguments.to_bytes(body), key)
-
-
-def put_by(form: PutForm, body: bytes, key: str | None = None) -> Request[int]:
-    """Put a job with the options of a form."""
-    verb = "put-with" if form.extended else "put"
-    read = replies.count(verb, b"INSERTED")
-    data = form.fill(body, key)
-    return Request(verb, data, read, again=key is not None, extended=form.extended)
+    form = put_form(priority, delay, ttr, tube, ttl, attempts, dead, sync, key is not None)
+    return form.request(body.encode() if isinstance(body, str) else bytes(body), key)
 
 
 def use(tube: str) -> Request[str]:

@@ -37,6 +37,7 @@ class Shell:
         self._talker = Talker(use, watched, retry_for, patience)
         self._connect_timeout = connect_timeout
         self._pid = os.getpid()
+        self._handled: BaseException | None = None  # The conversation knows of it.
 
     def __repr__(self) -> str:
         state = "connected" if self._talker.known.is_open else "not connected"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from stalkd_client import requests
 from stalkd_client.arguments import check_tube
-from stalkd_client.errors import LeaseLostError, NotFoundError
+from stalkd_client.errors import LeaseLostError, NotFoundError, StalkdError
 from stalkd_client.exchange import Reply, Request
 from stalkd_client.jobs import Job
 
@@ -53,12 +53,11 @@ class Standing:
 
     def note(self, reply: Reply[Any]) -> None:
         """Keep in mind what a command has changed."""
-        request = reply.request
-        effect = EFFECTS.get(request.verb)
-        if isinstance(reply.result, NotFoundError):
+        request, result = reply.request, reply.result
+        if isinstance(result, NotFoundError):
             self.held.discard(request.job_id)  # Its lease has ended.
-        elif effect is not None and not isinstance(reply.result, Exception):
-            effect(self, reply)
+        elif request.verb in EFFECTS and not isinstance(result, StalkdError):
+            EFFECTS[request.verb](self, reply)
 
     def is_held(self, job: Job) -> bool:
         """Tell whether a job was reserved on the present connection, and not ended since."""
@@ -69,12 +68,13 @@ class Standing:
 
         Raises LeaseLostError if one was reserved on an earlier connection.
         """
+        needed = [request for request in asked if request.job]
         here = self.connection if self.is_open else None
-        for request in asked:
+        for request in needed:
             job = request.job
             if isinstance(job, Job) and job.connection not in {0, here}:
                 raise lost(job.id)
-        return {request.job_id for request in asked} & self.held
+        return {request.job_id for request in needed} & self.held
 
 
 def lost(job_id: int) -> LeaseLostError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import struct
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 64 * 1024
 """Bytes read at once: hundreds of replies."""
+
+CHUNKS: Final = (CHUNK,)
+
+SHORTEST_S: Final = 0.001
+"""No limit would be what the system reads from a time that is rounded to zero."""
 
 LONGEST_LINE: Final = 64 * 1024
 """Bytes without an end of line at which what is there is no Beanstalk server."""
@@ -28,7 +34,8 @@ class Buffer:
         """Add what was received. Raises ConnectionError at the end of input."""
         if not data:
             raise ConnectionResetError("the server has closed the connection")
-        self._data = self._data[self._start :] + data
+        rest = self._data[self._start :]
+        self._data = rest + data if rest else data
         self._start = 0
 
     def take(self, size: int | None) -> bytes | None:
@@ -66,21 +73,21 @@ class Stream:
     bytes are still to come. Anywhere else some may have been lost with the exception.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, patience: float) -> None:
+        """Use a connected socket, where nothing may take longer unless that is said."""
         self._socket = sock
         self._buffer = Buffer()
+        self._received: list[bytes] = []
+        self._limit = max(patience, SHORTEST_S)
         self._patience: float | None = None
         self.is_waiting = False
-        sock.settimeout(0)
-        self._input, self._output = select.poll(), select.poll()
-        self._input.register(sock, select.POLLIN)
-        self._output.register(sock, select.POLLOUT)
+        _limit_waits(sock, self._limit)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     @classmethod
-    def connect(cls, address: Address, timeout: float) -> Stream:
+    def connect(cls, address: Address, timeout: float, patience: float) -> Stream:
         """Connect within so many seconds."""
         if address.path:
             sock = socket.socket(socket.AF_UNIX)
@@ -92,23 +99,21 @@ class Stream:
                 raise
         else:
             sock = socket.create_connection((address.host, address.port), timeout)
-        return cls(sock)
+        return cls(sock, patience)
 
     def send(self, data: bytes, patience: float | None) -> None:
-        """Send everything; from now on nothing may take longer than ``patience``."""
+        """Send everything; an answer may take so many seconds, at least those of the stream."""
         self._patience = patience
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except BlockingIOError:
-                self._wait(self._output)
+        try:
+            self._socket.sendall(data)
+        except BlockingIOError:
+            raise TimeoutError(f"the server has read nothing in {self._limit} s") from None
 
     def exchange(self, asked: Exchange) -> None:
         """Send commands, unless that was done, and read the replies that are not read yet."""
         if not asked.was_sent:
             self.send(asked.data, asked.patience)
-            asked.was_sent = True
+            asked.expect_replies()
         self._patience = asked.patience
         for reply in asked.replies[asked.done :]:
             while not reply.take(self.receive(reply.wanted)):
@@ -130,15 +135,39 @@ class Stream:
         return lines
 
     def _fill(self) -> None:
-        self.is_waiting = True
-        self._wait(self._input)
-        self.is_waiting = False
-        self._buffer.add(self._socket.recv(CHUNK))
+        """Receive something.
 
-    def _wait(self, poll: select.poll) -> None:
-        if not poll.poll(None if self._patience is None else self._patience * 1000):
-            raise TimeoutError(f"no answer in {self._patience} s")
+        A signal's handler may raise at any time. What was received is not lost by that: no Python
+        code runs between the system's answer and the list's growth.
+        """
+        received, waited = self._received, 0.0
+        while not received:
+            self.is_waiting = True
+            try:
+                received.extend(map(self._socket.recv, CHUNKS))
+            except BlockingIOError:
+                waited += self._limit
+                self._wait_on(waited)
+        self.is_waiting = False
+        self._buffer.add(received.pop())
+
+    def _wait_on(self, waited: float) -> None:
+        """Go on waiting, after the system's limit, if this answer may take longer."""
+        if self._patience is not None:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
+            if not poll.poll(max(0.0, self._patience - waited) * 1000):
+                raise TimeoutError(f"no answer in {self._patience} s")
 
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
+
+
+def _limit_waits(sock: socket.socket, seconds: float) -> None:
+    """Let the system end what takes too long: asking it before each wait would cost more."""
+    whole, rest = divmod(seconds, 1)
+    limit = struct.pack("ll", int(whole), int(rest * 1e6))
+    sock.settimeout(None)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

@@ -178,7 +178,7 @@ def test_async_reserve_is_cancelled_without_loss(url: str, tube: str, backend: s
 
 
 OWN_METHODS = {"close", "execute", "execute_all", "pour", "holds"}
-NO_COMMANDS = {"probe", "put_by"}  # the first is asked by itself, the second is a put
+NO_COMMANDS = {"probe"}  # it is asked by itself
 
 
 def test_both_clients_have_the_same_methods() -> None:

@@ -67,7 +67,7 @@ class Fake:
         if not asked.was_sent:
             self.step()
             self.core.send(self.session, asked.data)
-            asked.was_sent = True
+            asked.expect_replies()
         for reply in asked.replies[asked.done :]:
             self.step(is_receiving=True)
             while not reply.take(self.receive(reply.wanted)):
