@@ -26,6 +26,7 @@ from stalkd.config import (
     LARGEST_MAX_JOB_SIZE,
     LARGEST_SEGMENT_BYTES,
     LARGEST_SYNC_MS,
+    LONGEST_IDLE_S,
     Config,
 )
 from stalkd.server.faults import LogError, LogLostError
@@ -60,6 +61,7 @@ MOST_DIGITS: Final = 40
 
 BYTES: Final = "plain number of bytes, as 1048576"
 MILLISECONDS: Final = "whole number of milliseconds, as 50"
+SECONDS: Final = "whole number of seconds, as 60"
 
 MAX_PORT: Final = 65_535
 """TCP's largest port."""
@@ -193,6 +195,12 @@ def _service(name: str) -> int:
     help="Stop when the log cannot be written any more, instead of refusing puts.",
 )
 @click.option(
+    "--idle-exit",
+    type=Number(SECONDS, 1, LONGEST_IDLE_S),
+    metavar="SECONDS",
+    help="Stop when there has been no connection for so long.",
+)
+@click.option(
     "--check",
     metavar="DIR",
     help="Verify the log in DIR, print what it holds, and exit.",
@@ -246,6 +254,7 @@ def _config(options: dict[str, Any], log: logging.Logger) -> Config:
         segment_bytes=options["segment_bytes"],
         wal_dir=options["wal_dir"],
         exit_on_log_error=options["exit_on_log_error"],
+        idle_exit_s=options["idle_exit"],
     )
 
 

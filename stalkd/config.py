@@ -30,6 +30,9 @@ DEFAULT_MAX_JOB_SIZE: Final = 65_535
 LARGEST_MAX_JOB_SIZE: Final = 1 << 30
 """Largest value of -z: beanstalkd's, and what one body may take of memory (1 GiB)."""
 
+LONGEST_IDLE_S: Final = 2**31 - 1
+"""Largest value of --idle-exit, 68 years: whoever wants more leaves it out."""
+
 SPARE_DESCRIPTORS: Final = 64
 """Descriptors kept back from connections: listeners, log, terminal, the event loop's own."""
 
@@ -49,3 +52,4 @@ class Config:
     segment_bytes: int = DEFAULT_SEGMENT_BYTES
     wal_dir: str | None = None
     exit_on_log_error: bool = False
+    idle_exit_s: int | None = None

@@ -16,6 +16,7 @@ from stalkd.protocol.session import Settings, Shared
 from stalkd.server.acceptor import Acceptor
 from stalkd.server.collector import collect_if_small, keep_off_old_objects
 from stalkd.server.faults import LogError, LogLostError
+from stalkd.server.idle import until_unused
 from stalkd.server.keeper import Keeper, LogKeeper
 from stalkd.server.logs import event
 from stalkd.server.reactor import Reactor
@@ -58,7 +59,7 @@ class Daemon:
         self.reactor: Reactor
 
     async def run(self) -> None:
-        """Serve until a signal says stop.
+        """Serve until a signal says stop, or nobody uses it any more.
 
         Raises LogError when the log cannot be used, LogLostError at the end when it had to be given
         up.
@@ -103,6 +104,8 @@ class Daemon:
         """Serve until cancelled, with other tasks in ``nursery``."""
         for listener in self._listeners:
             nursery.start_soon(Acceptor(listener, self.reactor, self._limit, self._log).run)
+        if self._config.idle_exit_s is not None:
+            nursery.start_soon(self._end_when_idle, self._config.idle_exit_s)
         await self.reactor.run()
 
     async def _heed(self, signals: AsyncIterator[int]) -> None:
@@ -120,6 +123,11 @@ class Daemon:
         """Refuse puts from now on."""
         self.shared.draining = True
         self.reactor.drain_news.tell()
+
+    async def _end_when_idle(self, seconds: int) -> None:
+        await until_unused(self.reactor, self.shared.broker.directory, seconds)
+        self._log.info(event("stopping", idle_s=seconds))
+        self._scope.cancel()
 
     async def _keep_house(self) -> None:
         while True:

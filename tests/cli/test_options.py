@@ -25,6 +25,7 @@ DEFAULTS = {
     "segment_bytes": 10_485_760,
     "wal_dir": None,
     "exit_on_log_error": False,
+    "idle_exit_s": None,
 }
 
 # Options -> what they change.
@@ -70,6 +71,8 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "--wal-dir a": {"wal_dir": "a"},
     "--wal-dir=/a/b": {"wal_dir": "/a/b"},
     "--exit-on-log-error -b w": {"exit_on_log_error": True, "wal_dir": "w"},
+    "--idle-exit 60": {"idle_exit_s": 60},
+    "--idle-exit=1": {"idle_exit_s": 1},
     "-V": {"verbosity": 1},
     "-VV": {"verbosity": 2},
     "-V -V": {"verbosity": 2},
@@ -160,6 +163,10 @@ REFUSED = {
     "-b": "-b",
     "--wal-dir": "--wal-dir",
     "--exit-on-log-error=1": "--exit-on-log-error",
+    "--idle-exit|0": "--idle-exit",
+    "--idle-exit|0.5": "--idle-exit",
+    "--idle-exit|1m": "--idle-exit",
+    "--idle-exit|2147483648": "--idle-exit",
     "--check": "--check",
     "--salvage": "--salvage",
     "--into": "--into",
@@ -237,7 +244,7 @@ def test_help(command: Command, option: str) -> None:
     outcome = command(option)
     assert (outcome.code, outcome.config, outcome.err) == (0, None, "")
     short = "-l -p -u -z -b -f -F -s -c -n -V -v -h"
-    long = "--max-memory --max-connections --exit-on-log-error --check --salvage --into"
+    long = "--max-memory --max-connections --exit-on-log-error --check --salvage --into --idle-exit"
     for each in [*short.split(), *long.split()]:
         assert f"{each}," in outcome.out or f"{each} " in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 100

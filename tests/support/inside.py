@@ -160,6 +160,7 @@ async def serve(
     wal_dir: Path | None = None,
     sync_ms: int | None = DEFAULT_SYNC_MS,
     segment_bytes: int = DEFAULT_SEGMENT_BYTES,
+    idle_exit_s: int | None = None,
 ) -> AsyncIterator[Server]:
     """Run a daemon beside the test, all but its signal handlers, which are the test run's own.
 
@@ -171,6 +172,7 @@ async def serve(
         wal_dir=str(wal_dir) if wal_dir is not None else None,
         sync_ms=sync_ms,
         segment_bytes=segment_bytes,
+        idle_exit_s=idle_exit_s,
     )
     log = LogBook(verbosity)
     with ExitStack() as stack:
