@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 import anyio
 
 from stalkd_client import beyond, requests
-from stalkd_client.aiostream import AsyncStream
+from stalkd_client.aiostream import AsyncStream, dial
 from stalkd_client.errors import StalkdError, WrongUseError
 from stalkd_client.exchange import Exchange, Request
 from stalkd_client.operations import (
@@ -183,10 +183,8 @@ class AsyncClient(Shell):
 
     async def _connect(self) -> AsyncStream:
         stream, self._given = self._given, None
-        if stream is not None:
-            return AsyncStream(stream)
         try:
-            return await AsyncStream.connect(self.address, self._connect_timeout)
+            return AsyncStream(stream or await dial(self.address, self._connect_timeout))
         except OSError as error:
             raise self._cannot_connect(error) from error
 

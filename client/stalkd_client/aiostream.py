@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
+from stalkd_client import local
+from stalkd_client.dial import context
 from stalkd_client.stream import CHUNK, Buffer
 
 if TYPE_CHECKING:
@@ -18,6 +21,33 @@ if TYPE_CHECKING:
     from stalkd_client.exchange import Exchange
 
 
+async def dial(address: Address, timeout: float) -> ByteStream:
+    """Connect within so many seconds. Raises OSError."""
+    with anyio.fail_after(timeout):
+        if address.directory:
+            return await _local(address.directory, timeout)
+        if address.path:
+            return await anyio.connect_unix(address.path)
+        if address.tls is None:
+            return await anyio.connect_tcp(address.host, address.port)
+        return await anyio.connect_tcp(
+            address.host,
+            address.port,
+            ssl_context=context(address.tls),
+            tls_hostname=address.tls.name or address.host,
+            tls_standard_compatible=False,  # Lines and sizes tell where a reply ends.
+        )
+
+
+async def _local(directory: str, timeout: float) -> ByteStream:
+    """Start or join a private daemon; the first connection keeps it alive until there is ours."""
+    with (
+        await anyio.to_thread.run_sync(local.connect, directory, timeout),
+        local.socket_path(directory) as path,
+    ):
+        return await anyio.connect_unix(path)
+
+
 class AsyncStream:
     """A connection. All methods raise OSError."""
 
@@ -25,14 +55,6 @@ class AsyncStream:
         self._stream = stream
         self._buffer = Buffer()
         self._patience: float | None = None
-
-    @classmethod
-    async def connect(cls, address: Address, timeout: float) -> AsyncStream:
-        """Connect within so many seconds."""
-        with anyio.fail_after(timeout):
-            if address.path:
-                return cls(await anyio.connect_unix(address.path))
-            return cls(await anyio.connect_tcp(address.host, address.port))
 
     async def send(self, data: bytes, patience: float | None) -> None:
         """Send everything; from now on nothing may take longer than ``patience``."""

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from stalkd_client import beyond, requests
+from stalkd_client.dial import dial, stream_on
 from stalkd_client.errors import StalkdError, WrongUseError
 from stalkd_client.exchange import Exchange, Request
 from stalkd_client.operations import (
@@ -192,12 +193,11 @@ class Client(Shell):
 
     def _connect(self) -> Stream:
         sock, self._given = self._given, None
-        if sock is not None:
-            return Stream(sock, self._talker.patience)
         try:
-            return Stream.connect(self.address, self._connect_timeout, self._talker.patience)
+            sock = sock or dial(self.address, self._connect_timeout)
         except OSError as error:
             raise self._cannot_connect(error) from error
+        return stream_on(sock, self._talker.patience)
 
     # -- the commands: what each takes and gives stands in requests and beyond -----------------
 

@@ -8,7 +8,6 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from stalkd_client.address import Address
     from stalkd_client.exchange import Exchange
 
 CHUNK: Final = 64 * 1024
@@ -85,21 +84,6 @@ class Stream:
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-
-    @classmethod
-    def connect(cls, address: Address, timeout: float, patience: float) -> Stream:
-        """Connect within so many seconds."""
-        if address.path:
-            sock = socket.socket(socket.AF_UNIX)
-            try:
-                sock.settimeout(timeout)
-                sock.connect(address.path)
-            except OSError:
-                sock.close()
-                raise
-        else:
-            sock = socket.create_connection((address.host, address.port), timeout)
-        return cls(sock, patience)
 
     def send(self, data: bytes, patience: float | None) -> None:
         """Send everything; an answer may take so many seconds, at least those of the stream."""

@@ -23,6 +23,7 @@ from stalkd_client import (
     UnsupportedByServerError,
     WrongUseError,
     beyond,
+    conversation,
     requests,
 )
 from stalkd_client.aio import AsyncClient
@@ -161,7 +162,11 @@ def test_a_reply_that_is_cut_is_never_a_result(size: int) -> None:
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])
-def test_async_reserve_is_cancelled_without_loss(url: str, tube: str, backend: str) -> None:
+def test_async_reserve_is_cancelled_without_loss(
+    url: str, tube: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "SLICE_S", 1)
+
     async def main() -> None:
         async with AsyncClient(url, use=tube, watch=tube) as client:
             first = await client.reserve_job(await client.put("first"))

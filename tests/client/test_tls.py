@@ -1,0 +1,166 @@
+"""Encrypted connections, through a terminator in front of the daemon."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+import trustme
+from stalkd_client import Client, Queue
+from stalkd_client.address import parse
+from stalkd_client.aio import AsyncClient
+from stalkd_client.tlsstream import TlsStream
+
+
+@dataclass
+class Files:
+    ca: Path
+    cert: Path
+
+
+def carry(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError, ValueError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+class Terminator:
+    """Takes encrypted connections, and carries what comes to a plain one."""
+
+    def __init__(self, context: ssl.SSLContext, target: tuple[str, int]) -> None:
+        self._context = context
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                self._serve(self._listener.accept()[0])
+
+    def _serve(self, plain: socket.socket) -> None:
+        plain.settimeout(10)
+        try:
+            near = self._context.wrap_socket(plain, server_side=True)
+        except OSError:
+            plain.close()
+            return
+        far = socket.create_connection(self._target)
+        self._sockets += [near, far]
+        for ends in ((near, far), (far, near)):
+            self._threads.append(threading.Thread(target=carry, args=ends))
+            self._threads[-1].start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for sock in self._sockets:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+        for sock in self._sockets:
+            sock.close()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Files, trustme.CA]:
+    directory = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    found = Files(directory / "ca.pem", directory / "client.pem")
+    authority.cert_pem.write_to_path(str(found.ca))
+    authority.issue_cert("worker.example").private_key_and_cert_chain_pem.write_to_path(
+        str(found.cert)
+    )
+    return found, authority
+
+
+@pytest.fixture
+def terminator(files: tuple[Files, trustme.CA], url: str) -> Iterator[Terminator]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    files[1].issue_cert("queue.example").configure_cert(context)
+    files[1].configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    address = parse(url)
+    made = Terminator(context, (address.host, address.port))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def secure(terminator: Terminator, files: tuple[Files, trustme.CA]) -> str:
+    paths = files[0]
+    options = f"ca={paths.ca}&cert={paths.cert}&name=queue.example"
+    return f"stalkd+tls://127.0.0.1:{terminator.port}?{options}"
+
+
+def test_a_large_job_there_and_back(secure: str, tube: str) -> None:
+    body = bytes(range(256)) * 200
+    with Client(secure, use=tube, watch=tube) as client:
+        number = client.put(body)
+        job = client.reserve(5)
+        assert (job.id, job.body) == (number, body)
+        client.delete(job)
+        assert isinstance(client._stream, TlsStream)
+
+
+def test_many_values(secure: str, tube: str) -> None:
+    with Queue(tube, secure) as queue:
+        assert queue.push_many(number for number in range(20_000)) == 20_000
+        assert [lease.value for lease in queue.lease(100)] == list(range(100))
+
+
+def test_no_answer_in_time(secure: str, tube: str) -> None:
+    with Client(secure, watch=tube, patience=0.05) as client:
+        client.stats()
+        stream = client._stream
+        assert stream is not None
+        with pytest.raises(TimeoutError):
+            stream.receive(None)
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_async(secure: str, tube: str, backend: str) -> None:
+    async def main() -> None:
+        async with AsyncClient(secure, use=tube, watch=tube) as client:
+            await client.put("x")
+            job = await client.reserve(5)
+            assert job.body == b"x"
+            await client.delete(job)
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("wrong", ["name=queue.example", "ca={ca}", "ca={ca}&name=queue.example"])
+def test_wrong_certificates(
+    terminator: Terminator, files: tuple[Files, trustme.CA], wrong: str
+) -> None:
+    """Not trusted; another name; no certificate of our own, which shows with the first reply."""
+    options = wrong.format(ca=files[0].ca)
+    with (
+        Client(f"stalkd+tls://127.0.0.1:{terminator.port}?{options}") as client,
+        pytest.raises(ConnectionError),
+    ):
+        client.stats()
+
+
+def test_plain_clients_do_not_load_ssl() -> None:
+    code = "import sys, stalkd_client; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True
+    )
+    assert "ssl" not in done.stdout.split()
