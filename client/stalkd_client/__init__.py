@@ -23,7 +23,9 @@ from stalkd_client.errors import (
 )
 from stalkd_client.jobs import Job, Page
 from stalkd_client.leases import Lease
-from stalkd_client.queue import PushError, Queue
+from stalkd_client.pushing import PushError
+from stalkd_client.queue import Queue
+from stalkd_client.spill import SpillError
 
 __all__ = [
     "BadFormatError",
@@ -45,6 +47,7 @@ __all__ = [
     "PushError",
     "Queue",
     "ServerError",
+    "SpillError",
     "StalkdError",
     "TimedOutError",
     "TubeFullError",

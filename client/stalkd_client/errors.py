@@ -23,6 +23,9 @@ class BuriedError(StalkdError):
         super().__init__(message)
         self.id = job_id
 
+    def __reduce__(self) -> tuple[type[BuriedError], tuple[str, int]]:
+        return type(self), (str(self), self.id)
+
 
 class DeadlineSoonError(StalkdError):
     """The lease of a job that this client holds ends within a second: touch it, or be done."""
@@ -38,6 +41,9 @@ class ExistsError(StalkdError):
     def __init__(self, message: str, job_id: int) -> None:
         super().__init__(message)
         self.id = job_id
+
+    def __reduce__(self) -> tuple[type[ExistsError], tuple[str, int]]:
+        return type(self), (str(self), self.id)
 
 
 class JobTooBigError(StalkdError):

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from stalkd_client.bodies import Bodies
     from stalkd_client.client import Client
-    from stalkd_client.codecs import Codec
     from stalkd_client.jobs import Job
 
 
@@ -22,9 +22,9 @@ class Lease:
     one of ``ack``, ``retry`` and ``bury`` ends a lease; after that they do nothing.
     """
 
-    def __init__(self, client: Client, codec: Codec, job: Job) -> None:
+    def __init__(self, client: Client, bodies: Bodies, job: Job) -> None:
         self._client = client
-        self._codec = codec
+        self._bodies = bodies
         self.job = job
         self.is_over = False
         self._ends = time.monotonic() + job.ttr if job.ttr else None
@@ -40,13 +40,13 @@ class Lease:
 
     @property
     def body(self) -> bytes:
-        """What was put, as bytes."""
-        return self.job.body
+        """What was put, as bytes. Raises SpillError if it was parked, and is not there."""
+        return self._bodies.whole(self.job.body)
 
     @property
     def value(self) -> Any:  # noqa: ANN401 - whatever was put
         """What was put. Raises ValueError if the body is not what the codec writes."""
-        return self._codec.loads(self.job.body)
+        return self._bodies.loads(self.job.body)
 
     @property
     def attempt(self) -> int:
@@ -68,6 +68,7 @@ class Lease:
         if not self.is_over:
             self.is_over = True
             self._client.delete(self.job)
+            self._bodies.forget(self.job.body)
 
     def retry(self, delay: float = 0, *, priority: int | None = None) -> None:
         """Give the job back for another attempt, after so many seconds; with its priority."""

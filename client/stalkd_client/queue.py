@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, overload
+import os
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from stalkd_client import codecs
+from stalkd_client.bodies import Bodies
 from stalkd_client.errors import (
-    ERRORS,
     ExistsError,
+    JobTooBigError,
     LeaseLostError,
-    ProtocolError,
     StalkdError,
     TimedOutError,
     UnsupportedByServerError,
 )
 from stalkd_client.leases import Lease
-from stalkd_client.requests import PutForm, delete, put_form
+from stalkd_client.progress import Report, reporting
+from stalkd_client.pushing import Keys, Pusher, Ranges, too_big
+from stalkd_client.requests import delete, put_form
+from stalkd_client.spill import Spill
 from stalkd_client.tubes import Tube
 
 if TYPE_CHECKING:
     from stalkd_client.jobs import Job
-
-PIECE: Final = 10_000
-"""Values of a long row that are pushed in one go: what memory holds of it at a time."""
-
-
-class PushError(StalkdError):
-    """A value was refused in the middle of many. ``pushed`` is how many before it were taken.
-
-    Of those behind it, some may have been taken too: the rest of its piece, of at most PIECE.
-    """
-
-    def __init__(self, message: str, pushed: int) -> None:
-        super().__init__(message)
-        self.pushed = pushed
 
 
 class Queue(Tube):
@@ -58,14 +47,21 @@ class Queue(Tube):
         *,
         codec: str = "json",
         trusted: bool = False,
+        spill: str | os.PathLike[str] | None = None,
         retry_for: float = 0.0,
     ) -> None:
         """Be the queue of that name on the server at ``url``; if None, on that in STALKD_URL.
 
-        ``codec`` is ``json``, ``bytes``, ``text``, or ``pickle`` if ``trusted``. Raises ValueError.
+        ``codec`` is ``json``, ``bytes``, ``text``, or ``pickle`` if ``trusted``. ``spill`` is a
+        directory for bodies that are larger than the server takes; who reads them must have it,
+        too. Raises ValueError.
         """
         super().__init__(name, url, retry_for=retry_for)
-        self._codec = codecs.find(codec, trusted=trusted)
+        parked = None if spill is None else Spill(spill)
+        self._bodies = Bodies(codecs.find(codec, trusted=trusted), parked, self._largest_body)
+
+    def _largest_body(self) -> int:
+        return int(str(self.client.stats()["max-job-size"]))
 
     # -- in -------------------------------------------------------------------------------------
 
@@ -76,77 +72,97 @@ class Queue(Tube):
         this queue has, that one's id is returned, and nothing is put. Raises as ``Client.put``.
         """
         form = put_form(**options, keyed=key is not None)
+        body = self._bodies.dumps(value)
         try:
-            return self.client.execute(form.request(self._codec.dumps(value), key))
+            return self.client.execute(form.request(body, key))
         except ExistsError as error:
+            self._bodies.forget(body)
             return error.id
+        except StalkdError as error:
+            self._bodies.forget(body)
+            if isinstance(error, JobTooBigError):
+                text = f"{error} ({len(body)} bytes): {too_big(self._bodies.limit)}"
+                raise JobTooBigError(text) from None
+            raise
 
     @overload
     def push_many(
         self,
         values: list[Any],
         *,
-        key: Callable[[Any], str] | None = None,
-        progress: Callable[[int], None] | None = None,
+        key: Keys | None = None,
+        progress: Report | bool = False,
+        total: int | None = None,
+        parallel: int = 1,
         **options: Any,
     ) -> list[int]: ...
 
     @overload
     def push_many(
         self,
-        values: Iterable[Any],
+        values: Iterable[Any] | Ranges,
         *,
-        key: Callable[[Any], str] | None = None,
-        progress: Callable[[int], None] | None = None,
+        key: Keys | None = None,
+        progress: Report | bool = False,
+        total: int | None = None,
+        parallel: int = 1,
         **options: Any,
     ) -> int | list[int]: ...
 
     def push_many(
         self,
-        values: Iterable[Any],
+        values: Iterable[Any] | Ranges,
         *,
-        key: Callable[[Any], str] | None = None,
-        progress: Callable[[int], None] | None = None,
+        key: Keys | None = None,
+        progress: Report | bool = False,
+        total: int | None = None,
+        parallel: int = 1,
         **options: Any,
     ) -> int | list[int]:
         """Put any number of values, without waiting for each.
 
-        Returns their ids for a list, else their number: a generator may go on for ever, in
-        constant memory.
+        Returns their ids for a list, else their number: a generator may go on for ever, in constant
+        memory.
 
-        ``key`` makes a value's key; ``progress`` is called with the number so far. Raises PushError
-        at the first value that is refused.
+        ``key`` makes a value's key. ``progress`` is called with the number so far; True draws a bar
+        on standard error, for ``total`` values if that is known. ``parallel`` processes share the
+        work if ``values`` can be sliced, or is a function that makes the values of a range: see
+        ``stalkd_client.parallel.push``. Raises PushError at the first value that is refused.
         """
-        form, total = put_form(**options, keyed=key is not None), 0
-        ids: list[int] = []
-        wants_ids = isinstance(values, list)
-        rest = iter(values)
-        while piece := list(islice(rest, PIECE)):
-            found = self._push_piece(piece, form, key, total)
-            total += len(found)
-            if wants_ids:
-                ids += found
-            if progress is not None:
-                progress(total)
-        return ids if wants_ids else total
+        if total is None and isinstance(values, Sized):
+            total = len(values)
+        done, ids = 0, list[int]()
+        with reporting(progress, total) as report:
+            for piece in self._pieces(values, key, total, parallel, options):
+                done += len(piece)
+                if isinstance(values, list):
+                    ids += piece
+                report(done)
+        return ids if isinstance(values, list) else done
 
-    def _push_piece(
-        self, piece: list[Any], form: PutForm, key: Callable[[Any], str] | None, before: int
-    ) -> list[int]:
-        dumps, fill = self._codec.dumps, form.fill
-        # All of them before the first is sent: what raises here must not raise in the middle.
-        if key is None:
-            puts = [fill(dumps(value)) for value in piece]
-        else:
-            puts = [fill(dumps(value), key(value)) for value in piece]
-        lines = self.client.pour(puts, extended=form.extended)
-        ids: list[int] = []
-        for line in lines:
-            word, _, number = line.partition(b" ")
-            if word not in {b"INSERTED", b"EXISTS"}:
-                raise _refused(line, before + len(ids))
-            ids.append(int(number))
-        return ids
+    def _pieces(
+        self,
+        values: Iterable[Any] | Ranges,
+        key: Keys | None,
+        total: int | None,
+        parallel: int,
+        options: dict[str, Any],
+    ) -> Iterator[list[int]]:
+        """Push, and give the ids of each piece."""
+        if parallel == 1 and not callable(values):
+            form = put_form(**options, keyed=key is not None)
+            return Pusher(self.client, self._bodies, form, key).push(values)
+        if total is None or not (callable(values) or hasattr(values, "__getitem__")):
+            raise TypeError(
+                "pushing in parallel takes what can be sliced, or a function of ranges and total="
+            )
+        from stalkd_client import parallel as processes  # noqa: PLC0415 - it imports this module
+
+        spill = self._bodies.spill
+        place = None if spill is None else str(spill.directory)
+        url, codec = str(self.client.address), self._bodies.codec.name
+        target = processes.Target(self.name, url, codec, place, key, options)
+        return processes.push(target, cast("Sequence[Any] | Ranges", values), total, parallel)
 
     # -- out ------------------------------------------------------------------------------------
 
@@ -159,7 +175,7 @@ class Queue(Tube):
             jobs = self._reserve(count, timeout)
         except TimedOutError:
             return []
-        return [Lease(self.client, self._codec, job) for job in jobs]
+        return [Lease(self.client, self._bodies, job) for job in jobs]
 
     def _reserve(self, count: int, timeout: float | None) -> list[Job]:
         try:
@@ -187,18 +203,16 @@ class Queue(Tube):
         for lease in open_ones:
             lease.is_over = True
         try:
-            done = self.client.execute_all([delete(job) for job in held])
+            results = self.client.execute_all([delete(job) for job in held])
         except LeaseLostError:  # The connection broke before anything was sent on it.
             return 0
-        return sum(result is None for result in done)
+        done = [job for job, result in zip(held, results, strict=True) if result is None]
+        if self._bodies.spill is not None:
+            for job in done:
+                self._bodies.forget(job.body)
+        return len(done)
 
     def __iter__(self) -> Iterator[Lease]:
         """Give one leased job after the other, for ever; each is to be ended before the next."""
         while True:
             yield from self.lease(1, None)
-
-
-def _refused(line: bytes, pushed: int) -> Exception:
-    if line.partition(b" ")[0] not in ERRORS:
-        return ProtocolError(f"put: the server answered {line[:100]!r}")
-    return PushError(f"after {pushed} values: {line.decode('latin-1')}", pushed)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,24 +25,22 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_examples_run(
-    code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As they stand, against a new server; and they print what they have put."""
+def test_examples_run(code: str, tmp_path: Path) -> None:
+    """As they stand, in a file of their own, against a new server; and they print something."""
+    script = tmp_path / "example.py"
+    script.write_text(code)
     with start_server() as daemon:
-        host, port = daemon.address[0], daemon.address[1]
-        monkeypatch.setenv("STALKD_URL", f"stalkd://{host}:{port}")
-        names: dict[str, object] = {}
-        exec(compile(code, "example", "exec"), names)  # noqa: S102 - that is the test
-        for each in names.values():
-            if isinstance(each, Queue):
-                assert each.count() == 0
-                each.close()
-    assert re.search(r"you@example\.org|hello", capsys.readouterr().out)
+        environment = {**os.environ, "STALKD_URL": "stalkd://{}:{}".format(*daemon.address[:2])}
+        command = [sys.executable, str(script)]
+        done = subprocess.run(
+            command, check=False, env=environment, capture_output=True, text=True, timeout=50
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"you@example\.org|hello|100000", done.stdout)
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
 
 
 def test_every_error_is_explained() -> None:

@@ -1,0 +1,103 @@
+"""Pushing many values, in pieces of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from stalkd_client.errors import ERRORS, JobTooBigError, ProtocolError, StalkdError
+
+if TYPE_CHECKING:
+    from stalkd_client.bodies import Bodies
+    from stalkd_client.client import Client
+    from stalkd_client.requests import PutForm
+
+PIECE: Final = 10_000
+"""Values of a long row that are pushed in one go: what memory holds of it at a time."""
+
+PIECE_BYTES: Final = 16 * 1024 * 1024
+"""... and at most so many bytes of bodies, but for one large one."""
+
+Keys = Callable[[Any], str]
+"""Makes the key of a value."""
+
+Ranges = Callable[[int, int], Iterable[Any]]
+"""Makes the values from one number up to, and without, another."""
+
+
+class PushError(StalkdError):
+    """A value was refused in the middle of many. ``pushed`` is how many before it were taken.
+
+    Of those behind it, some may have been taken too: the rest of its piece, of at most PIECE, and
+    what other processes push. The server's own error is the cause of this one.
+    """
+
+    def __init__(self, message: str, pushed: int) -> None:
+        super().__init__(message)
+        self.pushed = pushed
+
+    def __reduce__(self) -> tuple[type[PushError], tuple[str, int]]:
+        return type(self), (str(self), self.pushed)
+
+
+class Pusher:
+    """Pushes values with the same options."""
+
+    def __init__(self, client: Client, bodies: Bodies, form: PutForm, key: Keys | None) -> None:
+        self._client = client
+        self._bodies = bodies
+        self._form = form
+        self._key = key
+
+    def push(self, values: Iterable[Any]) -> Iterator[list[int]]:
+        """Push a row of any length; give the ids of each piece. Raises PushError."""
+        total = 0
+        rest = self._commands(values)
+        while piece := list(_piece(rest)):
+            # All of them are made before the first is sent: what raises, raises outside of it.
+            ids = self._pour(piece, total)
+            total += len(ids)
+            yield ids
+
+    def _commands(self, values: Iterable[Any]) -> Iterator[bytes]:
+        dumps, fill, key = self._bodies.dumps, self._form.fill, self._key
+        if key is None:
+            return (fill(dumps(value)) for value in values)
+        return (fill(dumps(value), key(value)) for value in values)
+
+    def _pour(self, piece: list[bytes], before: int) -> list[int]:
+        lines = self._client.pour(piece, extended=self._form.extended)
+        ids: list[int] = []
+        for line in lines:
+            word, _, number = line.partition(b" ")
+            if word not in {b"INSERTED", b"EXISTS"}:
+                self._refuse(line, before + len(ids))
+            ids.append(int(number))
+        return ids
+
+    def _refuse(self, line: bytes, pushed: int) -> None:
+        error = ERRORS.get(line.partition(b" ")[0])
+        if error is None:
+            raise ProtocolError(f"put: the server answered {line[:100]!r}")
+        text = line.decode("latin-1")
+        if error is JobTooBigError:
+            text = f"{text}: {too_big(self._bodies.limit)}"
+        raise PushError(f"after {pushed} values: {text}", pushed) from error(text)
+
+
+def _piece(commands: Iterator[bytes]) -> Iterator[bytes]:
+    size = 0
+    for command in islice(commands, PIECE):
+        yield command
+        size += len(command)
+        if size >= PIECE_BYTES:
+            return
+
+
+def too_big(limit: int) -> str:
+    """Return what to do about a body that is too large."""
+    return (
+        f"the server takes at most {limit} bytes (its option -z); with spill=DIR a queue parks"
+        " larger bodies in files"
+    )

@@ -1,0 +1,137 @@
+"""Very many values: in pieces, by several processes, with a word on how far it is."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import click
+import pytest
+from stalkd_client import BuriedError, ExistsError, PushError, Queue, StalkdError, parallel, pushing
+
+
+def numbers(start: int, stop: int) -> list[int]:
+    return list(range(start, stop))
+
+
+def key_of(value: int) -> str:
+    return f"k{value % 7}"
+
+
+def test_parallel_slices_keep_their_order(url: str, tube: str) -> None:
+    values = list(range(25_000))
+    with Queue(tube, url) as queue:
+        ids = queue.push_many(values, parallel=2)
+        assert len(set(ids)) == len(values)
+        bodies = {queue.client.peek(ids[at]).body: at for at in (0, 9_999, 10_000, 24_999)}
+        assert bodies == {b"%d" % at: at for at in bodies.values()}
+
+
+def test_parallel_ranges(
+    url: str, tube: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function is imported by the processes, by its name."""
+    (tmp_path / "made_here.py").write_text(
+        "def numbers(start, stop):\n    return (n * n for n in range(start, stop))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    import made_here  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    told: list[int] = []
+    with Queue(tube, url) as queue:
+        made = made_here.numbers
+        count = queue.push_many(made, total=15_000, parallel=2, progress=told.append, priority=5)
+        assert count == queue.count("ready") == 15_000
+        assert told == [10_000, 15_000]
+        lease = queue.lease()[0]
+        assert lease.job.priority == 5
+
+
+@pytest.mark.parametrize(
+    "values", [iter([1, 2]), {1, 2}, numbers], ids=["iterator", "set", "function"]
+)
+def test_what_cannot_be_shared(url: str, tube: str, values: object) -> None:
+    with Queue(tube, url) as queue, pytest.raises(TypeError, match="sliced"):
+        queue.push_many(values, parallel=2)  # type: ignore[call-overload]
+
+
+def test_ranges_without_processes_need_them(url: str, tube: str) -> None:
+    """One process is as good as several."""
+    target = parallel.Target(tube, url, "json", None, key_of, {"attempts": 2})
+    assert len(target.push_range(numbers, 3, 9)) == 6
+    with Queue(tube, url) as queue:
+        assert queue.count() == 6
+        assert queue.pop(9) == [3, 4, 5, 6, 7, 8]
+
+
+def test_a_refusal_in_another_process(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.client.set_policy(tube, max_jobs=3)
+        with pytest.raises(PushError, match="OUT_OF_MEMORY"):
+            queue.push_many(list(range(20_000)), parallel=2)
+        assert queue.count() == 3
+
+
+@pytest.mark.parametrize(
+    "error", [PushError("after 3", 3), ExistsError("k", 7), BuriedError("b", 8)], ids=repr
+)
+def test_errors_travel(error: StalkdError) -> None:
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_pieces_are_bounded_in_bytes(url: str, tube: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pushing, "PIECE_BYTES", 1_000)
+    told: list[int] = []
+    with Queue(tube, url) as queue:
+        queue.push_many(["x" * 300] * 9, progress=told.append)
+        assert told == [4, 8, 9]
+
+
+def test_a_value_that_cannot_be_written_stops_its_piece(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            queue.push_many([1, 2, {3}])
+        assert queue.count() == 0
+
+
+def test_a_bar(url: str, tube: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int | None, int]] = []
+
+    class Bar:
+        def __init__(self, length: int | None) -> None:
+            self.length = length
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return
+
+        def update(self, steps: int) -> None:
+            seen.append((self.length, steps))
+
+    def progressbar(items: Iterator[int] | None, length: int | None, **_: object) -> Bar:
+        assert (items is None) == (length is not None)
+        return Bar(length)
+
+    monkeypatch.setattr(click, "progressbar", progressbar)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Queue(tube, url) as queue:
+        queue.push_many(list(range(12_000)), progress=True)
+        queue.push_many(iter(range(3)), progress=True)
+        queue.push_many(iter(range(3)), progress=True, total=3)
+    assert seen == [(12_000, 10_000), (12_000, 2_000), (None, 3), (3, 3)]
+
+
+def test_a_real_bar_draws_nothing_without_a_terminal(
+    url: str, tube: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Queue(tube, url) as queue:
+        assert queue.push_many(iter(range(3)), progress=True) == 3
+        assert queue.push_many([1, 2], progress=True, total=2)
+    assert capsys.readouterr() == ("", "")
