@@ -66,7 +66,7 @@ class Talker:
         self, used: str, watched: Iterable[str], retry_for: float, patience: float
     ) -> None:
         """Be not connected yet. Raises ValueError for a bad tube."""
-        self.known = Standing(used, watched)
+        self.known: Standing = Standing(used, watched)
         self.retry_for = retry_for
         self.patience = patience
         self.lost_nothing = False

@@ -55,7 +55,7 @@ class Reply(Generic[T]):
 
     def __init__(self, request: Request[T]) -> None:
         """Be at its beginning."""
-        self.request = request
+        self.request: Request[T] = request
         self.result: T | StalkdError
         self._reading = request.read()
         self.wanted = next(self._reading)
@@ -88,11 +88,11 @@ class Exchange:
 
     def __init__(self, asked: Sequence[Request[Any]], patience: float | None) -> None:
         """Be at its beginning."""
-        self.asked = asked
-        self.patience = patience
+        self.asked: Sequence[Request[Any]] = asked
+        self.patience: float | None = patience
         self.replies: list[Reply[Any]] = []
-        self.was_sent = False
-        self.done = 0
+        self.was_sent: bool = False
+        self.done: int = 0
 
     @property
     def data(self) -> bytes:

@@ -26,7 +26,7 @@ class Lease:
         self._client = client
         self._bodies = bodies
         self.job = job
-        self.is_over = False
+        self.is_over: bool = False
         self._ends = time.monotonic() + job.ttr if job.ttr else None
 
     def __repr__(self) -> str:

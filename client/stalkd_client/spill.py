@@ -29,7 +29,7 @@ class Spill:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         """Use a directory; it is made when the first body comes."""
-        self.directory = Path(directory).absolute()
+        self.directory: Path = Path(directory).absolute()
 
     def __repr__(self) -> str:
         return f"<Spill {self.directory}>"

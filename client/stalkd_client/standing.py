@@ -24,9 +24,9 @@ class Standing:
     def __init__(self, used: str, watched: Iterable[str]) -> None:
         """Be not connected yet. Raises ValueError for a bad tube."""
         self.used = used
-        self.watched = list(dict.fromkeys(watched)) or [DEFAULT_TUBE]
-        self.connection = 0
-        self.is_open = False
+        self.watched: list[str] = list(dict.fromkeys(watched)) or [DEFAULT_TUBE]
+        self.connection: int = 0
+        self.is_open: bool = False
         self.held: set[int] = set()
         for name in (used, *self.watched):
             check_tube(name)

@@ -79,7 +79,7 @@ class Stream:
         self._received: list[bytes] = []
         self._limit = max(patience, SHORTEST_S)
         self._patience: float | None = None
-        self.is_waiting = False
+        self.is_waiting: bool = False
         _limit_waits(sock, self._limit)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -20,6 +20,8 @@ class TlsStream(Stream):
     nothing blocks but a poll, in which nothing can get lost.
     """
 
+    is_waiting: bool
+
     def __init__(self, sock: ssl.SSLSocket, patience: float) -> None:
         """Use a connected socket."""
         super().__init__(sock, patience)

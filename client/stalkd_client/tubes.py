@@ -32,7 +32,7 @@ class Tube:
         ``retry_for`` is that of ``Client``. Raises ValueError.
         """
         self.name = name
-        self.client = Client(url, use=name, watch=name, retry_for=retry_for)
+        self.client: Client = Client(url, use=name, watch=name, retry_for=retry_for)
         self._baseline = {"total-jobs": 0, "cmd-delete": 0}
 
     def __repr__(self) -> str:
