@@ -155,10 +155,10 @@ class AsyncClient(Shell):
         """Hang up if something was raised between two operations: nobody knows what is lost."""
         if isinstance(error, (StalkdError, OSError)) or error is self._handled:
             return
-        stream, self._stream = self._stream, None
         self._talker.forget()
-        if stream is not None:
-            await stream.close()
+        if self._stream is not None:
+            await self._stream.close()
+        self._stream = None
 
     async def _perform(self, operation: Operation) -> Any:  # noqa: ANN401 - each has its own result
         stream = self._stream
@@ -176,9 +176,9 @@ class AsyncClient(Shell):
             case Sleep(seconds):
                 await anyio.sleep(seconds)
             case Close():
-                self._stream = None
-                if stream is not None:
+                if stream is not None:  # In this order: what interrupts, finds it again.
                     await stream.close()
+                self._stream = None
         return None
 
     async def _connect(self) -> AsyncStream:

@@ -74,6 +74,7 @@ class Client(Shell):
         self._given = sock
         self._stream: Stream | None = None
         self._lock = threading.Lock()
+        self._is_clean = True  # No handler has raised where nobody could tidy up.
 
     def __enter__(self) -> Self:
         return self
@@ -95,22 +96,27 @@ class Client(Shell):
 
     def execute(self, request: Request[T]) -> T:
         """Do a command. Raises StalkdError, ConnectionError."""
-        self._enter()
-        try:
-            begun = self._talker.straight(request)
-            if begun is None or self._stream is None:
-                return self._drive(self._talker.run(request))
+        self._check_use()
+        with self._lock:
+            self._begin()
             try:
-                self._stream.exchange(begun)
-            except BaseException as error:  # noqa: BLE001 - the conversation cleans up
-                return self._drive(self._talker.run(request, begun), error)
-            result: T = self._talker.finish(begun)
+                result = self._execute(request)
+            except BaseException as error:
+                self._look_at(error)
+                raise
+            self._is_clean = True
             return result
-        except BaseException as error:
-            self._look_at(error)
-            raise
-        finally:
-            self._lock.release()
+
+    def _execute(self, request: Request[T]) -> T:
+        begun = self._talker.straight(request)
+        if begun is None or self._stream is None:
+            return self._drive(self._talker.run(request))
+        try:
+            self._stream.exchange(begun)
+        except BaseException as error:  # noqa: BLE001 - the conversation cleans up
+            return self._drive(self._talker.run(request, begun), error)
+        result: T = self._talker.finish(begun)
+        return result
 
     def execute_all(self, asked: Sequence[Request[T]]) -> list[T | StalkdError]:
         """Do commands with one exchange; a refusal stands for its result."""
@@ -121,22 +127,30 @@ class Client(Shell):
         return self._do(self._talker.pour(puts, extended=extended))
 
     def _do(self, conversation: Conversation[T]) -> T:
-        self._enter()
-        try:
-            return self._drive(conversation)
-        except BaseException as error:
-            self._look_at(error)
-            raise
-        finally:
-            self._lock.release()
+        self._check_use()
+        with self._lock:
+            self._begin()
+            try:
+                result = self._drive(conversation)
+            except BaseException as error:
+                self._look_at(error)
+                raise
+            self._is_clean = True
+            return result
 
-    def _enter(self) -> None:
+    def _check_use(self) -> None:
         self._check_process()
-        if not self._lock.acquire(blocking=False):
+        if self._lock.locked():
             raise WrongUseError(
                 "this client is in use by another thread: replies would be mixed up; give each"
                 " thread a client of its own"
             )
+
+    def _begin(self) -> None:
+        """Trust the connection only if the command before came to an end, good or bad."""
+        if not self._is_clean:
+            self._abandon()
+        self._is_clean = False
 
     def _drive(self, conversation: Conversation[T], error: BaseException | None = None) -> T:
         """Do what a conversation asks for, to its end; its first operation may have failed."""
@@ -163,12 +177,15 @@ class Client(Shell):
 
     def _look_at(self, error: BaseException) -> None:
         """Hang up if something was raised between two operations: nobody knows what is lost."""
-        if isinstance(error, (StalkdError, OSError)) or error is self._handled:
-            return
-        stream, self._stream = self._stream, None
+        if not isinstance(error, (StalkdError, OSError)) and error is not self._handled:
+            self._abandon()
+        self._is_clean = True
+
+    def _abandon(self) -> None:
         self._talker.forget()
-        if stream is not None:
-            stream.close()
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = None
 
     def _perform(self, operation: Operation) -> Any:  # noqa: ANN401 - each has its own result
         stream = self._stream
@@ -186,9 +203,9 @@ class Client(Shell):
             case Sleep(seconds):
                 time.sleep(seconds)
             case Close():
-                self._stream = None
-                if stream is not None:
+                if stream is not None:  # In this order: what interrupts, finds it again.
                     stream.close()
+                self._stream = None
         return None
 
     def _connect(self) -> Stream:
