@@ -162,7 +162,8 @@ def move_jobs(session: Session, args: bytes, now: int) -> None:
     (first, *others), count = read.states(state), read.number(most)
     if others or first not in {READY, DELAYED, BURIED}:
         raise BadFormat
-    if not session.shared.admits(0):  # A full disk: what was moved may take more room there.
+    # What was moved may take more room in the log.
+    if session.broker.is_full or not session.shared.log_has_room():
         session.reply(replies.OUT_OF_MEMORY)
         return
     answer = chores.move(session.broker, session.client, source, first, goal, count, now)

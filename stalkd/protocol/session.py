@@ -140,6 +140,13 @@ class Shared:
             return False
         return self.journal is None or self.journal.admits(body)
 
+    def log_has_room(self) -> bool:
+        """Tell whether the log can grow at this very moment, or there is none any more.
+
+        ``broker.is_full`` is as old as the round, in which very many commands may have grown it.
+        """
+        return self.journal is None or self.log_lost or self.journal.admits(0)
+
     def has_room(self, size: int) -> bool:
         """Tell whether the memory limit admits ``size`` bytes more."""
         limit = self.max_memory

@@ -81,8 +81,11 @@ class LogKeeper(Keeper):
 
     @property
     def is_full(self) -> bool:  # type: ignore[override]  # it is read only
-        """Tell whether the disk is full as far as puts are concerned."""
-        return self._log.space.full
+        """Tell whether the disk is full as far as puts are concerned.
+
+        Once the log is lost, nothing needs room any more.
+        """
+        return self._log.failed is None and self._log.space.full
 
     @property
     def is_busy(self) -> bool:  # type: ignore[override]  # it is read only

@@ -8,7 +8,7 @@ from stalkd.broker import chores
 from stalkd.broker.chores import STEP
 from stalkd.broker.limits import NEVER, NS_PER_S
 from stalkd.protocol.session import Session
-from support.extended import CheckedCore, put_with
+from support.extended import CheckedCore, FakeJournal, put_with
 
 
 @pytest.fixture(autouse=True)
@@ -413,7 +413,23 @@ def test_what_may_need_room_goes_on_in_small_steps(
     core.broker.is_full = True
     step(core)
     assert core.received(session) == b"MOVED 100\r\n"
+    refused = core.ask(session, b"move-jobs default ready b 1\r\nmove-jobs a ready b 1\r\n")
+    assert refused == b"OUT_OF_MEMORY\r\n" * 2
     core.broker.is_full = False
+    assert core.ask(session, b"move-jobs default ready b 1\r\n") == b"MOVED 1\r\n"
+
+
+def test_only_a_full_disk_refuses_moves(core: CheckedCore, session: Session) -> None:
+    """Not a limit of memory, which only puts exceed, nor a log that was lost and takes no puts."""
+    fill(core, 2)
+    core.shared.max_memory = core.broker.memory
+    core.shared.journal = FakeJournal(room=1)
+    assert not core.shared.admits(0)
+    assert core.ask(session, b"move-jobs default ready b 1\r\n") == b"MOVED 1\r\n"
+    core.shared.journal = FakeJournal(room=-1)
+    assert core.ask(session, b"move-jobs default ready b 1\r\n") == b"OUT_OF_MEMORY\r\n"
+    core.shared.log_lost = core.shared.draining = True
+    assert core.ask(session, b"move-jobs default ready b 1\r\n") == b"MOVED 1\r\n"
 
 
 def test_chores_rest_while_the_disk_is_behind(core: CheckedCore, session: Session) -> None:

@@ -7,26 +7,9 @@ import pytest
 from stalkd.broker.limits import NS_PER_S
 from stalkd.broker.terms import TERMS_COST
 from stalkd.protocol.session import Session, Settings
-from support.extended import NS_PER_MS, CheckedCore, put_with
+from support.extended import NS_PER_MS, CheckedCore, FakeJournal, put_with
 
 RESERVED = b"RESERVED 1 1\r\nx\r\n"
-
-
-class FakeJournal:
-    """A log that has room for so many bytes of bodies and counts the syncs asked of it."""
-
-    def __init__(self, room: int = 1_000) -> None:
-        self.room = room
-        self.demands = 0
-
-    def admits(self, body: int, /) -> bool:
-        return body <= self.room
-
-    def demand_sync(self) -> None:
-        self.demands += 1
-
-    def statistics(self) -> dict[str, str | int]:
-        return {}
 
 
 def test_without_options_it_is_a_put(core: CheckedCore, session: Session) -> None:

@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock
 
 from stalkd.broker.broker import Broker
+from stalkd.broker.chores import SMALL_STEP
 from stalkd.config import Config
 from stalkd.journal.files import Directory
 from stalkd.journal.limits import NEWS_NS, RETRY_NS
@@ -160,14 +161,18 @@ async def test_a_write_that_fails_while_a_sync_runs(
 
 
 async def lose_log(
-    server: Server, disk: SlowDisk, monkeypatch: pytest.MonkeyPatch, *wires: AsyncWire
+    server: Server,
+    disk: SlowDisk,
+    monkeypatch: pytest.MonkeyPatch,
+    *wires: AsyncWire,
+    line: bytes = PUT,
 ) -> None:
     """Let a put of each of these fail to get on the disk, and all there is to do about it."""
     disk.hang()
     disk.fail()
     no_new_files(monkeypatch)
     for wire in wires:
-        await wire.send(PUT)
+        await wire.send(line)
     await disk.busy()
     await settle()
     disk.go_on()
@@ -222,6 +227,25 @@ async def test_without_a_log_jobs_are_worked_off(
         await wire.send(b"reserve\r\nrelease 2 0 1\r\npause-tube default 1\r\n")
         await wire.expect(b"RESERVED 2 1\r\nx\r\nRELEASED\r\nPAUSED\r\n")
         disk.go_on()
+
+
+async def test_a_disk_that_was_full_when_the_log_was_lost_stops_no_moves(
+    clock: MockClock, disk: SlowDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not written needs no room: all are moved, not just those of the first step."""
+    async with serve(wal_dir=tmp_path, sync_ms=0, segment_bytes=65_536) as server:
+        wire, unlucky = server.connect(), server.connect()
+        for _ in range(SMALL_STEP + 2):
+            await wire.put(b"x")
+        disk.fail_space(ENOSPC)
+        await wire.send(b"put 0 0 60 9000\r\n%b\r\n" % (b"x" * 9_000))
+        await wire.expect(b"OUT_OF_MEMORY\r\n")
+        assert await wire.ask(b"move-jobs default ready t 9") == b"OUT_OF_MEMORY"
+        await lose_log(server, disk, monkeypatch, unlucky, line=b"pause-tube default 0\r\n")
+        await wire.send(b"move-jobs default ready t 999\r\n")
+        await settle()
+        await pass_time(clock, 1)
+        await wire.expect(b"MOVED %d\r\n" % (SMALL_STEP + 2))
 
 
 async def test_the_jobs_of_those_who_were_hung_up_go_to_others_at_once(

@@ -50,6 +50,23 @@ class CheckedCore(Core):
         return found
 
 
+class FakeJournal:
+    """A log that has room for so many bytes of bodies and counts the syncs asked of it."""
+
+    def __init__(self, room: int = 1_000) -> None:
+        self.room = room
+        self.demands = 0
+
+    def admits(self, body: int, /) -> bool:
+        return body <= self.room
+
+    def demand_sync(self) -> None:
+        self.demands += 1
+
+    def statistics(self) -> dict[str, str | int]:
+        return {}
+
+
 def put_with(
     options: str = "", *, pri: int = 0, delay: str = "0", ttr: str = "60", body: bytes = b"x"
 ) -> bytes:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -278,6 +278,28 @@ def test_moving_jobs_ends_where_the_disk_is_full(disk: Path, options: tuple[str,
         fill(wire, rng)
         assert wire.ask(b"move-jobs default ready %b 4000000" % target) == b"OUT_OF_MEMORY"
         delete(wire, jobs, shuffled(jobs, rng)[:20])
+        assert not lines_about(daemon, "log_stalled")
+        daemon.kill()
+    must_be_intact(disk)
+
+
+@each_way
+def test_many_who_move_jobs_at_once_do_not_use_up_the_reserve(
+    disk: Path, options: tuple[str, ...]
+) -> None:
+    """Though all that they send arrives in one round: else nobody would be answered any more."""
+    rng, target = Random(7), b"t" * 200
+    there = b"move-jobs default ready %b 40\r\n" % target
+    back = b"move-jobs %b ready default 40\r\n" % target
+    with stalkd(disk, *options) as (daemon, wire), ExitStack() as stack:
+        for _ in range(800):
+            put(wire, rng.randbytes(10))
+        take_all(disk)
+        wires = [stack.enter_context(daemon.connect()) for _ in range(40)]
+        for each in wires:
+            each.send((there + back) * 20)
+        replies = [each.read_line() for each in wires for _ in range(40)]
+        assert b"OUT_OF_MEMORY\r\n" in replies
         assert not lines_about(daemon, "log_stalled")
         daemon.kill()
     must_be_intact(disk)
