@@ -38,7 +38,10 @@ def restore(broker: Broker, name: str, policy: Policy) -> Tube:
 
 
 def _rekey(broker: Broker, tube: Tube, ageing: int, now: int) -> None:
-    """Sort the ready jobs anew: in one go, about two seconds for a million."""
+    """Sort the ready jobs anew, in one go.
+
+    A million take about 0.5 seconds if they have the same priority, 1.5 if they have thousands.
+    """
     keys = []
     for old in tube.ready:
         job = broker.jobs[old & ID_MASK]

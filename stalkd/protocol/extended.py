@@ -10,6 +10,7 @@ from stalkd.broker import chores, inspection, policies, watching
 from stalkd.broker.choice import take_more
 from stalkd.broker.client import Count, Outcome
 from stalkd.broker.job import BURIED, DELAYED, READY, Job
+from stalkd.broker.limits import NS_PER_S
 from stalkd.broker.policy import NO_POLICY, Policy
 from stalkd.protocol import options as read
 from stalkd.protocol import replies
@@ -52,7 +53,7 @@ END_REPLIES: Final = {
 def _timeout(text: bytes) -> int:
     """Read a timeout in seconds; return nanoseconds."""
     nanoseconds = read.seconds(text)
-    if nanoseconds > MAX_TIMEOUT_S * 1000 * read.NS_PER_MS:
+    if nanoseconds > MAX_TIMEOUT_S * NS_PER_S:
         raise BadFormat
     return nanoseconds
 

@@ -164,7 +164,8 @@ class Session:
     no reserve may wait, because the client has ended its side. ``last_pri`` and
     ``last_ttr`` are those of its last put: producers say the same ones again and again, and a
     million jobs can share the integers. ``give`` sends what it has waited for; None: as a reserve.
-    ``heavies`` counts the commands that take long, of this turn.
+    ``heavies`` counts the commands that take long since it was last restrained for them, be that
+    many turns ago.
     """
 
     __slots__ = (

@@ -86,6 +86,7 @@ reserve-batch 1 x
 reserve-batch 1 -1
 reserve-batch 1 1.0001
 reserve-batch 1 2147483647.001
+reserve-batch 1 2147483648
 reserve-batch 1 1 1
 touch-for 1
 touch-for x 1
@@ -107,6 +108,7 @@ wait-job 1
 wait-job x 1
 wait-job 1 -1
 wait-job 1 1.0001
+wait-job 1 2147483647.001
 wait-job 1 2147483648
 wait-job 18446744073709551616 1
 wait-job 1 1 1
