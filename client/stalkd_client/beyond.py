@@ -65,7 +65,7 @@ def _read_batch() -> Reading[list[Job]]:
 
 
 def wait_job(job: Job | int, timeout: float | None = None) -> Request[str]:
-    """Wait for the end of a job; return ``deleted`` or ``buried``.
+    """Wait for the end of a job; return ``deleted`` or ``buried`` (so also when it is dead).
 
     ``timeout`` in seconds, None for no limit. Needs stalkd. Raises TimedOutError; NotFoundError
     when there is no such job, or it expired.

@@ -102,6 +102,11 @@ def is_overdue(job: Job, now: int) -> bool:
     return job.terms is not None and job.terms.expires <= now
 
 
+def is_dead(job: Job) -> bool:
+    """Tell whether a job has died and was not brought to life again, wherever it is."""
+    return job.terms is not None and job.terms.death is not None
+
+
 def is_spent(job: Job) -> bool:
     """Tell whether a job has been reserved as often as it is allowed.
 

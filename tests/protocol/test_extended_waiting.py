@@ -73,10 +73,51 @@ def test_death_in_another_tube_is_told_as_a_burial(
     core.disconnect(session)
     assert core.received(worker) == b"BURIED\r\n"
     assert core.states("d") == {1: "ready"}
+
+
+DEAD = {
+    "buried in place": ("", ""),
+    "in its dead tube": (" dead=d", ""),
+    "held there": (" dead=d", "reserve-job 1"),
+    "delayed there": (" dead=d", "reserve-job 1|release 1 0 9"),
+    "held where it died": ("", "reserve-job 1"),
+}
+
+
+@pytest.mark.parametrize(("options", "script"), DEAD.values(), ids=DEAD.keys())
+def test_a_job_that_is_dead_already_is_told_at_once(
+    core: CheckedCore, session: Session, worker: Session, options: str, script: str
+) -> None:
+    """As those were told who waited when it died, whatever has become of it since."""
+    core.ask(session, put_with("attempts=1" + options) + b"reserve\r\nrelease 1 0 0\r\n")
+    if script:
+        run(core, session, script)
+    assert core.ask(worker, b"wait-job 1 30\r\nwait-job 1 0\r\n") == b"BURIED\r\n" * 2
+    assert not core.broker.queues.watchers
+
+
+REVIVALS = {
+    "kick": ("", "kick 1"),
+    "kick-job": ("", "kick-job 1"),
+    "move in place": ("", "move-jobs default buried default 1"),
+    "move": (" dead=d", "move-jobs d ready default 1"),
+    "kick in the dead tube": (" dead=d", "reserve-job 1|release 1 0 9|kick-job 1"),
+}
+
+
+@pytest.mark.parametrize(("options", "revival"), REVIVALS.values(), ids=REVIVALS.keys())
+def test_a_job_that_lives_again_is_waited_for(
+    core: CheckedCore, session: Session, worker: Session, options: str, revival: str
+) -> None:
+    """Until it dies once more."""
+    core.ask(session, put_with("attempts=1" + options) + b"reserve\r\nrelease 1 0 0\r\n")
+    run(core, session, revival)
     core.send(worker, b"wait-job 1 30\r\n")
     assert core.received(worker) == b""
-    core.ask(core.connect(), b"delete 1\r\n")
-    assert core.received(worker) == b"DELETED\r\n"
+    core.ask(session, b"reserve-job 1\r\n")
+    assert core.received(worker) == b""
+    core.ask(session, b"release 1 0 0\r\n")
+    assert core.received(worker) == b"BURIED\r\n"
 
 
 def test_expiry_is_told(core: CheckedCore, session: Session, worker: Session) -> None:

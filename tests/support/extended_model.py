@@ -94,7 +94,7 @@ class ExtendedModel(ExtendedRules):
         job = self._job(number)
         if job is None:
             return b"NOT_FOUND\r\n"
-        if job.state == "buried":
+        if job.state == "buried" or job.death is not None:
             return b"BURIED\r\n"
         if not timeout:
             return b"TIMED_OUT\r\n"
