@@ -130,10 +130,14 @@ class Tube(Owner):
     def note_reserve(self, policy: Policy, now: int) -> None:
         """Count a reserve towards its rate, and be closed if it was the last for now."""
         if policy.rate:
-            self.paced = paced = max(now, self.paced) + policy.interval
+            paced = max(now, self.paced) + policy.interval
             if paced - policy.slack > now:
+                # A reserve-job may come while the tube is closed. It puts the next reserve off by
+                # one interval; if all of them added up, the tube could be closed for hours.
+                paced = min(paced, now + policy.slack + policy.interval)
                 self.reopens = paced - policy.slack
                 self.closed = True
+            self.paced = paced
         if 0 < policy.concurrency <= self.reserved:
             self.closed = True
 

@@ -207,8 +207,8 @@ def test_a_tube_at_its_limits(core: CheckedCore, session: Session) -> None:
     shown, reasons = explain(core, 4)
     assert shown["concurrency"] == 2
     assert "its tube has 2 leases and may have 2: of the jobs 2, 3" in reasons
-    assert shown["rate-allows-in"] == 3.5
-    assert "the rate of its tube allows the next reserve in 3.5 s" in reasons
+    assert shown["rate-allows-in"] == 1.5
+    assert "the rate of its tube allows the next reserve in 1.5 s" in reasons
     assert "1 ready jobs of its tube come first" in reasons
     assert "its tube is paused for 8.5 s more" in reasons
     assert len(shown["reasons"]) == 4

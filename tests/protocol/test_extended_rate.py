@@ -127,15 +127,33 @@ def test_a_rate_is_not_saved_up(core: CheckedCore) -> None:
 
 
 def test_reserve_job_counts_but_is_not_refused(core: CheckedCore, session: Session) -> None:
-    """As in a paused tube."""
-    start(core, "rate=1", 3)
-    core.ask(session, b"reserve-job 3\r\nreserve-job 2\r\n")
-    assert core.states() == {1: "ready", 2: "reserved", 3: "reserved"}
+    """As in a paused tube. The next reserve is due an interval after the last of them."""
+    start(core, "rate=1", 4)
+    core.ask(session, b"reserve-job 4\r\nreserve-job 3\r\n")
+    core.wait_ms(500)
+    core.ask(session, b"reserve-job 2\r\n")
+    assert core.states() == {1: "ready", 2: "reserved", 3: "reserved", 4: "reserved"}
     (client,) = waiting(core, 1)
-    core.advance(2 * NS_PER_S - 1)
+    core.wait_ms(999)
     assert got(core, client) == 0
-    core.advance(2 * NS_PER_S)
+    core.wait_ms(1)
     assert got(core, client) == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "opens"), [("0.001", 1_000_000), ("40", 25), ("200", 5), ("1e3", 1)]
+)
+def test_any_number_of_reserve_job_puts_the_next_off_by_one_interval(
+    core: CheckedCore, session: Session, rate: str, opens: int
+) -> None:
+    """Milliseconds. Who takes jobs by their ids does not close the tube for hours."""
+    start(core, f"rate={float(rate):g}", 300)
+    core.ask(session, b"".join(b"reserve-job %d\r\n" % number for number in range(2, 301)))
+    first, second = waiting(core, 2)
+    core.advance(opens * NS_PER_MS - 1)
+    assert (got(core, first), got(core, second)) == (0, 0)
+    core.advance(opens * NS_PER_MS)
+    assert (got(core, first), got(core, second)) == (1, 0)
 
 
 @pytest.mark.parametrize("options", ["rate=0", "rate=100", "rate=1000000"])

@@ -94,7 +94,10 @@ class ExtendedRules(Model):
         tube = job.tube
         rate = self._rule(tube, "rate")
         if rate:
-            tube.next_due = max(tube.next_due, self.now) + MILLION // rate
+            interval = MILLION // rate
+            earliest = max(tube.next_due, self.now)
+            # A reserve-job that comes too early owes no more than an interval.
+            tube.next_due = min(earliest, self.now + max(0, BURST - interval)) + interval
         self._restrict(tube)
         return reply
 
