@@ -123,3 +123,18 @@ def test_a_job_that_expired_while_nobody_ran_is_not_dead(directory: QuickDirecto
     core.advance(core.now + 1)
     assert not core.broker.jobs
     assert core.broker.directory.default.dead == 0
+
+
+def test_a_job_that_died_where_it_is_stays_dead_though_somebody_held_it(
+    directory: QuickDirectory,
+) -> None:
+    """The end of a lease that began by its id buries it again, also that which a restart ends."""
+    core = LogCore(directory)
+    session = core.connect()
+    core.send(session, b"put-with 0 0 9 0 attempts=2\r\n\r\n" + b"reserve\r\nrelease 1 0 0\r\n" * 2)
+    core.send(session, b"reserve-job 1\r\n")
+    expected = core.view(NS_PER_S)
+    core = core.restart(after=NS_PER_S)
+    assert core.view() == expected
+    assert expected.buried == {"default": [1]}
+    assert core.ask(core.connect(), b"wait-job 1 9\r\n") == b"BURIED\r\n"

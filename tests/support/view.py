@@ -129,7 +129,12 @@ def _terms_view(job: Job, wall: int) -> TermsView:
 
 
 def _has_ended(job: Job, seen: JobView) -> bool:
-    """Tell whether a restart counts as the end of a job's last attempt."""
+    """Tell whether a restart counts as the end of a job's last attempt.
+
+    One that died where it is, and is ready, was held by somebody who took it by its id.
+    """
+    if seen.terms.death is not None and seen.terms.death[2] == seen.tube:
+        return seen.state == READY.value
     policy = job.tube.policy
     allowed = policy.attempts if policy is not None else 0
     if seen.terms.attempts and seen.terms.death is None:
