@@ -192,7 +192,9 @@ class Broker:
             return False
         self.queues.take(job)
         job.pri = pri
-        job.marked().buries += 1
+        past = job.marked()
+        past.buries += 1
+        past.buried = now
         if fates.is_overdue(job, now):
             return fates.ends(self, job, Reason.RELEASED, now)
         job.state = rules.BURY[job.state]

@@ -174,7 +174,9 @@ def _ready(job: Job, _now: int, values: Values) -> Iterator[str]:
             break
         ahead += 1
     values["jobs-ahead"] = ahead
-    if ahead:
+    if ahead == 1:
+        yield "1 ready job of its tube comes first"
+    elif ahead:
         more = "or more " if ahead == LOOKS else ""
         yield f"{ahead} {more}ready jobs of its tube come first"
     elif not job.tube.closed and job.tube.watching:
@@ -184,15 +186,16 @@ def _ready(job: Job, _now: int, values: Values) -> Iterator[str]:
 def _reserved(job: Job, now: int, values: Values) -> Iterator[str]:
     holder, past = job.holder, job.past
     ends = job.key >> ID_BITS
-    is_touched = past is not None and past.touches
-    since = past.leased if past is not None and past.touches else ends - job.lease_ns()
+    touches = past.touches if past is not None else 0
+    since = past.leased if past is not None and touches else ends - job.lease_ns()
     values["held-by"] = holder.serial if holder is not None else 0
     values["held-by-address"] = holder.peer if holder is not None else ""
     values["held-for"] = milliseconds(now - since)
-    values["touches"] = past.touches if past is not None and is_touched else 0
+    values["touches"] = touches
+    touched = {0: "never touched it", 1: "touched it once"}.get(touches)
     yield (
         f"client {values['held-by']} ({values['held-by-address']}) has held it for"
-        f" {values['held-for']} s, touched it {values['touches']} times, and keeps it for"
+        f" {values['held-for']} s, {touched or f'touched it {touches} times'}, and keeps it for"
         f" {milliseconds(ends - now)} s more"
     )
 
@@ -201,11 +204,17 @@ def _delayed(job: Job, now: int, _values: Values) -> Iterator[str]:
     yield f"it is delayed for {milliseconds((job.key >> ID_BITS) - now)} s more"
 
 
-def _buried(job: Job, _now: int, values: Values) -> Iterator[str]:
-    values["buries"] = job.past.buries if job.past is not None else 0
+def _buried(job: Job, now: int, values: Values) -> Iterator[str]:
+    past = job.past
+    values["buries"] = past.buries if past is not None else 0
     death = job.terms.death if job.terms is not None else None
-    if death is None or death.origin != job.tube.name:
+    if death is not None and death.origin == job.tube.name:
+        return  # It is not a client that has buried it.
+    if past is None or past.buried is None:  # It was before the daemon started.
         yield "a client has buried it; kick-job makes it ready"
+        return
+    values["buried-for"] = milliseconds(now - past.buried)
+    yield f"a client buried it {values['buried-for']} s ago; kick-job makes it ready"
 
 
 _REVIVAL: Final = {
@@ -230,15 +239,22 @@ def _tube_reasons(broker: Broker, tube: Tube, now: int, values: Values) -> Itera
     if policy is not None and tube.is_crowded():
         values["concurrency"] = policy.concurrency
         jobs = held_jobs(broker, tube) if broker.queues.reserved <= LOOKS else []
-        held = ", ".join(str(job.id) for job in jobs[:MOST_NAMED])
-        more = " and others" if len(jobs) > MOST_NAMED else ""
         yield (
-            f"its tube has {tube.reserved} leases and may have {policy.concurrency}"
-            f"{f': of the jobs {held}{more}' if held else ''}"
+            f"its tube has {tube.reserved} {'lease' if tube.reserved == 1 else 'leases'}"
+            f" and may have {policy.concurrency}{_named(jobs)}"
         )
     if tube.reopens:
         values["rate-allows-in"] = milliseconds(tube.reopens - now)
         yield f"the rate of its tube allows the next reserve in {values['rate-allows-in']} s"
+
+
+def _named(jobs: list[Job]) -> str:
+    """Return the ids of jobs as the end of a sentence; nothing if there are none."""
+    if not jobs:
+        return ""
+    ids = ", ".join(str(job.id) for job in jobs[:MOST_NAMED])
+    more = " and others" if len(jobs) > MOST_NAMED else ""
+    return f": of job {ids}" if len(jobs) == 1 else f": of the jobs {ids}{more}"
 
 
 # -- tubes and clients ----------------------------------------------------------------------------

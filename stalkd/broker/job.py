@@ -66,10 +66,11 @@ any state (a reserved one only for its holder), expiry in any but reserved. "die
 class Past:
     """How often things happened to a job that do not happen to most jobs.
 
-    ``touches`` counts within the current lease, which began at ``leased`` (nanoseconds).
+    ``touches`` counts within the current lease, which began at ``leased`` (nanoseconds). ``buried``
+    is when a client last buried it (nanoseconds); None if none has since the daemon started.
     """
 
-    __slots__ = ("buries", "kicks", "leased", "releases", "timeouts", "touches")
+    __slots__ = ("buried", "buries", "kicks", "leased", "releases", "timeouts", "touches")
 
     def __init__(self) -> None:
         """Nothing yet."""
@@ -79,6 +80,7 @@ class Past:
         self.kicks = 0
         self.touches = 0
         self.leased = 0
+        self.buried: int | None = None
 
 
 class Job:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stalkd.broker.inspection import MOST_HELD
+from stalkd.broker.job import BURIED, Job
 from stalkd.broker.limits import NS_PER_S
 from stalkd.protocol.limits import MOST_LISTED
 from stalkd.protocol.session import Session
@@ -176,7 +177,8 @@ def test_a_job_that_is_not_next(core: CheckedCore, session: Session, ageing: int
     for ahead, number in enumerate((2, 4, 3, 1)):
         shown, reasons = explain(core, number)
         assert shown["jobs-ahead"] == ahead
-        assert (f"{ahead} ready jobs of its tube come first" in reasons) == (ahead > 0)
+        jobs = "job of its tube comes" if ahead == 1 else "jobs of its tube come"
+        assert (f"{ahead} ready {jobs} first" in reasons) == (ahead > 0)
 
 
 def test_a_job_that_nobody_watches(core: CheckedCore, session: Session) -> None:
@@ -209,9 +211,14 @@ def test_a_tube_at_its_limits(core: CheckedCore, session: Session) -> None:
     assert "its tube has 2 leases and may have 2: of the jobs 2, 3" in reasons
     assert shown["rate-allows-in"] == 1.5
     assert "the rate of its tube allows the next reserve in 1.5 s" in reasons
-    assert "1 ready jobs of its tube come first" in reasons
+    assert "1 ready job of its tube comes first" in reasons
     assert "its tube is paused for 8.5 s more" in reasons
     assert len(shown["reasons"]) == 4
+
+
+def test_a_tube_at_a_limit_of_one(core: CheckedCore, session: Session) -> None:
+    core.ask(session, put_with() * 2 + b"set-policy default concurrency=1\r\nreserve-job 2\r\n")
+    assert "its tube has 1 lease and may have 1: of job 2" in explain(core)[1].splitlines()
 
 
 def test_a_delayed_job(core: CheckedCore, session: Session) -> None:
@@ -239,7 +246,8 @@ def test_a_reserved_job(core: CheckedCore, session: Session, touches: int) -> No
     assert (shown["held-by"], shown["held-by-address"]) == (worker.client.serial, "[::1]:4711")
     assert (shown["held-for"], shown["touches"], shown["time-left"]) == (held, touches, 10.25)
     assert f"client {worker.client.serial} ([::1]:4711) has held it for {held} s" in reasons
-    assert f"touched it {touches} times, and keeps it for 10.25 s more" in reasons
+    touched = {0: "never touched it", 1: "touched it once", 3: "touched it 3 times"}[touches]
+    assert f" s, {touched}, and keeps it for 10.25 s more" in reasons
     assert len(shown["reasons"]) == 1
     clients = core.look(session, "list-clients")["clients"]
     assert [each["client"] for each in clients if each["holds"]] == [shown["held-by"]]
@@ -260,9 +268,26 @@ def test_a_lease_of_another_length_began_when_it_began(core: CheckedCore, sessio
 
 
 def test_a_buried_job(core: CheckedCore, session: Session) -> None:
-    core.ask(session, put_with() + b"reserve\r\nbury 1 0\r\nkick 1\r\nreserve\r\nbury 1 0\r\n")
+    """How often and how long ago for the last time."""
+    core.ask(session, put_with() + b"reserve\r\nbury 1 0\r\nkick 1\r\n")
+    core.wait_ms(1000)
+    core.ask(session, b"reserve\r\nbury 1 0\r\n")
+    core.wait_ms(2500)
     shown, reasons = explain(core)
-    assert (shown["state"], shown["buries"]) == ("buried", 2)
+    assert (shown["state"], shown["buries"], shown["buried-for"]) == ("buried", 2, 2.5)
+    assert reasons == "a client buried it 2.5 s ago; kick-job makes it ready"
+    core.ask(session, b"kick 1\r\n")
+    assert "buried-for" not in explain(core)[0]
+
+
+def test_a_job_that_was_buried_before_a_restart(core: CheckedCore) -> None:
+    """Who has buried it is known, but not when."""
+    job = Job(7, core.broker.directory.default, 0, 0, 60, b"", 0)
+    job.state, job.marked().buries = BURIED, 3
+    core.broker.restore(job, 1, core.now)
+    shown, reasons = explain(core, 7)
+    assert shown["buries"] == 3
+    assert "buried-for" not in shown
     assert reasons == "a client has buried it; kick-job makes it ready"
 
 
@@ -277,11 +302,12 @@ def test_a_dead_job(core: CheckedCore, session: Session) -> None:
         assert (shown["died"], shown["died-in"], shown["died-because"]) == (2.5, "t", "released")
         assert "it is dead: its attempts in t were used up 2.5 s ago" in reasons
         assert "buried it" not in reasons
+        assert "buried-for" not in shown
         assert shown["attempts-used"] == 0
     core.ask(session, b"reserve-job 2\r\nbury 2 0\r\n")
     reasons = explain(core, 2)[1]
     assert "it is dead" in reasons
-    assert "a client has buried it" in reasons
+    assert "a client buried it 0.0 s ago" in reasons
 
 
 def test_the_attempts_that_were_used(core: CheckedCore, session: Session) -> None:
