@@ -58,9 +58,10 @@ TRANSITIONS: Final = {
     "die elsewhere": DIE_ELSEWHERE,
     "move": MOVE,
 }
-"""Event -> {state before: state after}. A put makes a job READY or DELAYED; a delete ends it in
-any state (a reserved one only for its holder), expiry in any but reserved. "die elsewhere" and
-"move" put it into another tube."""
+"""Event -> {state before: state after}. A put makes a job READY or DELAYED. A delete ends it in any
+state, a reserved one only for its holder, a purge for anybody. Expiry ends it in any state, a
+reserved one not before its lease ends, be it by time, by its holder or by others. "die elsewhere"
+and "move" put it into another tube."""
 
 
 class Past:
