@@ -138,3 +138,17 @@ def test_a_job_that_died_where_it_is_stays_dead_though_somebody_held_it(
     assert core.view() == expected
     assert expected.buried == {"default": [1]}
     assert core.ask(core.connect(), b"wait-job 1 9\r\n") == b"BURIED\r\n"
+
+
+def test_a_kick_gives_new_attempts_that_a_restart_knows_of(directory: QuickDirectory) -> None:
+    """Also in a tube without a policy."""
+    core = LogCore(directory)
+    session = core.connect()
+    core.send(session, b"put-with 0 0 9 0 attempts=2\r\n\r\nreserve\r\nrelease 1 0 0\r\n")
+    core.send(session, b"reserve\r\nbury 1 0\r\nkick 1\r\nreserve\r\n")
+    core = core.restart()
+    session = core.connect()
+    assert ready_orders(core.broker) == {"default": [1]}
+    assert b"attempts-used: 1\n" in core.ask(session, b"explain-job 1\r\n")
+    core.send(session, b"reserve\r\nrelease 1 0 0\r\n")
+    assert ready_orders(core.broker) == {}

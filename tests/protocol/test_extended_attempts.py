@@ -171,6 +171,47 @@ def test_a_revived_job_has_all_its_attempts(
         assert "died" not in job
 
 
+@pytest.mark.parametrize("policy", ["", "max-jobs=9", "attempts=9", "ttl=99"])
+@pytest.mark.parametrize("revival", ["kick 1", "kick-job 1"])
+@pytest.mark.parametrize("ending", ["bury 1 0", "release 1 0 9"])
+def test_a_kick_gives_a_job_its_own_attempts_again_in_any_tube(
+    core: CheckedCore, session: Session, policy: str, revival: str, ending: str
+) -> None:
+    """With or without a policy; what plain clients see goes on counting."""
+    if policy:
+        core.ask(session, f"set-policy default {policy}\r\n".encode())
+    core.ask(session, put_with("attempts=3"))
+    for kicks in (1, 2, 3):
+        end_a_lease(core, "release")
+        core.ask(session, f"reserve-job 1\r\n{ending}\r\n{revival}\r\n".encode())
+        assert core.look(session, "explain-job 1")["attempts-used"] == 0
+        stats = core.look(session, "stats-job 1")
+        assert (stats["kicks"], stats["reserves"]) == (kicks, 2 * kicks)
+    for _ in range(2):
+        end_a_lease(core, "release")
+        assert core.states() == {1: "ready"}
+    end_a_lease(core, "release")
+    assert core.states() == {1: "buried"}
+
+
+def test_the_kick_of_a_plain_job_is_a_kick_and_nothing_more(
+    core: CheckedCore, session: Session
+) -> None:
+    """Where nothing limits attempts: it takes no memory, and a limit set later counts them all."""
+    core.ask(session, b"put 0 0 9 1\r\nx\r\nreserve\r\nrelease 1 0 0\r\nreserve\r\nbury 1 0\r\n")
+    memory = core.broker.memory
+    core.ask(session, b"kick 1\r\n")
+    assert core.broker.memory == memory
+    assert core.look(session, "explain-job 1")["attempts-used"] == 2
+    core.ask(session, b"set-policy default attempts=3\r\n")
+    end_a_lease(core, "release")
+    assert core.states() == {1: "buried"}
+    core.ask(session, b"kick 1\r\n")
+    for _ in range(2):
+        end_a_lease(core, "release")
+    assert core.states() == {1: "ready"}
+
+
 @pytest.mark.parametrize("options", ["attempts=3 dead=d", ""])
 def test_a_poison_job_comes_back_with_move_jobs(
     core: CheckedCore, session: Session, options: str
