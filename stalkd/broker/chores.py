@@ -34,8 +34,12 @@ reserve of a full disk."""
 REST_NS: Final = 1_000_000
 """How long a chore rests when others have their turn, or the disk does not keep up."""
 
-Work = Generator[None, int, None]
-"""Is sent the time, and handles one job; ends when there is none left."""
+LOOKS: Final = 10
+"""Leases looked at in vain, in search of those of one tube, in the time that one job takes."""
+
+Work = Generator[int, int, None]
+"""Is sent the time, handles one job and gives 1, or looks at LOOKS leases and gives 0; ends when
+there is none left."""
 
 
 class Chore(Owner):
@@ -64,8 +68,7 @@ class Chore(Owner):
         self._due = now + 1
         try:
             for _ in range(SMALL_STEP if self.grows else STEP):
-                send(now)
-                self.count += 1
+                self.count += send(now)
         except StopIteration:
             self.leave()
             return True
@@ -94,20 +97,40 @@ def _first(broker: Broker, tube: Tube, state: State) -> Job | None:
     return broker.jobs[place.first() & ID_MASK] if place.size else None
 
 
-def held_jobs(broker: Broker, tube: Tube) -> list[Job]:
-    """Return the jobs of a tube that somebody holds."""
-    if not tube.reserved:
-        return []
-    jobs = broker.jobs
-    clients = broker.directory.clients
-    held = (jobs[key & ID_MASK] for client in clients for key in client.leases)
-    return [job for job in held if job.tube is tube]
+def _leases(broker: Broker, tube: Tube) -> list[int]:
+    """Return the keys of all leases that there are, of other tubes too; none if the tube has none.
+
+    They are not looked at: a million are copied in some milliseconds.
+    """
+    keys: list[int] = []
+    if tube.reserved:
+        for client in broker.directory.clients:
+            client.leases.append_to(keys)
+    return keys
+
+
+def _held(broker: Broker, tube: Tube, leases: list[int]) -> Iterator[Job | None]:
+    """Give the jobs of a tube that were held under some leases and are held now.
+
+    None is given for each LOOKS others, so that their number stalls nobody.
+    """
+    jobs, passed = broker.jobs, 0
+    for key in leases:
+        if not tube.reserved:
+            return
+        job = jobs.get(key & ID_MASK)
+        if job is not None and job.tube is tube and job.holder is not None:
+            yield job
+            continue
+        passed += 1
+        if passed % LOOKS == 0:
+            yield None
 
 
 def purging(broker: Broker, tube: Tube, states: tuple[State, ...]) -> Work:
     """Delete as many jobs as there are in these states now, whoever holds them."""
-    now = yield
-    held = held_jobs(broker, tube) if RESERVED in states else []
+    now = yield 0
+    leases = _leases(broker, tube) if RESERVED in states else []
     for state in states:
         if state is RESERVED:
             continue
@@ -118,31 +141,31 @@ def purging(broker: Broker, tube: Tube, states: tuple[State, ...]) -> Work:
             broker.queues.take(job)
             fates.remove(broker, job, Outcome.GONE)
             broker.directory.drop_if_unused(tube)
-            now = yield
-    for job in held:
-        if job.holder is not None and job.tube is tube:
+            now = yield 1
+    for job in _held(broker, tube, leases):
+        if job is not None:
             broker.queues.take(job)
             fates.remove(broker, job, Outcome.GONE)
             broker.queues.serve(tube, now)
             broker.directory.drop_if_unused(tube)
-            now = yield
+        now = yield int(job is not None)
 
 
 def releasing(broker: Broker, tube: Tube) -> Work:
     """End the leases that there are."""
-    now = yield
-    for job in held_jobs(broker, tube):
-        if job.holder is not None and job.tube is tube:
+    now = yield 0
+    for job in _held(broker, tube, _leases(broker, tube)):
+        if job is not None:
             broker.end_lease(job, Reason.TAKEN_BACK, now)
-            now = yield
+        now = yield int(job is not None)
 
 
 def moving(broker: Broker, tube: Tube, state: State, target: str, most: int) -> Work:
     """Put up to ``most`` of the jobs in this state into another tube, the first first."""
-    now = yield
+    now = yield 0
     for job in _movable(broker, tube, state, target, most):
         fates.move(broker, job, target, now)
-        now = yield
+        now = yield 1
 
 
 def _movable(broker: Broker, tube: Tube, state: State, target: str, most: int) -> Iterator[Job]:

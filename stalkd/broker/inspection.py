@@ -9,7 +9,7 @@ from heapq import nsmallest
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from stalkd.broker.chores import held_jobs, place_of
+from stalkd.broker.chores import place_of
 from stalkd.broker.fates import is_overdue, is_spent
 from stalkd.broker.job import BURIED, DELAYED, READY, RESERVED, State
 from stalkd.broker.limits import ID_BITS, ID_MASK, NEVER, NS_PER_S
@@ -65,9 +65,19 @@ def page(
 def _jobs_in(broker: Broker, tube: Tube, states: tuple[State, ...]) -> Iterator[Job]:
     for state in states:
         if state is RESERVED:
-            yield from held_jobs(broker, tube)
+            yield from _held_jobs(broker, tube)
         else:
             yield from (broker.jobs[key & ID_MASK] for key in place_of(tube, state))
+
+
+def _held_jobs(broker: Broker, tube: Tube) -> list[Job]:
+    """Return the jobs of a tube that somebody holds; for LOOKS leases in all, not for more."""
+    if not tube.reserved:
+        return []
+    jobs = broker.jobs
+    clients = broker.directory.clients
+    held = (jobs[key & ID_MASK] for client in clients for key in client.leases)
+    return [job for job in held if job.tube is tube]
 
 
 def _walk(
@@ -92,7 +102,7 @@ def _lowest(broker: Broker, tube: Tube, state: State) -> int:
     if state is RESERVED and broker.queues.reserved > LOOKS:
         return 0
     if state is RESERVED:
-        return min((job.id for job in held_jobs(broker, tube)), default=ID_MASK)
+        return min((job.id for job in _held_jobs(broker, tube)), default=ID_MASK)
     place = place_of(tube, state)
     if place.size > LOOKS:
         return _lowest_ready(tube) if state is READY else 0
@@ -238,7 +248,7 @@ def _tube_reasons(broker: Broker, tube: Tube, now: int, values: Values) -> Itera
     policy = tube.policy
     if policy is not None and tube.is_crowded():
         values["concurrency"] = policy.concurrency
-        jobs = held_jobs(broker, tube) if broker.queues.reserved <= LOOKS else []
+        jobs = _held_jobs(broker, tube) if broker.queues.reserved <= LOOKS else []
         yield (
             f"its tube has {tube.reserved} {'lease' if tube.reserved == 1 else 'leases'}"
             f" and may have {policy.concurrency}{_named(jobs)}"

@@ -75,6 +75,11 @@ class SortedKeys:
         chunk = self._chunks[place]
         return chunk[bisect_left(chunk, key)]
 
+    def append_to(self, keys: list[int]) -> None:
+        """Append all keys to a list, in their order: a chunk at a time, so in nanoseconds each."""
+        for chunk in self._chunks:
+            keys += chunk
+
     def add(self, key: int) -> None:
         """Add a key that is not there yet."""
         self.size += 1

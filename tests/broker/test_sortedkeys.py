@@ -38,6 +38,9 @@ def test_more_than_one_chunk(random: Random, size: int) -> None:
         model.remove(key)
     model.sort()
     assert list(sorted_keys) == model
+    copied = [7]
+    sorted_keys.append_to(copied)
+    assert copied == [7, *model]
     assert [sorted_keys.pop_first() for _ in model] == model
     assert sorted_keys.size == 0
 

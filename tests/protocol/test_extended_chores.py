@@ -258,6 +258,71 @@ def test_many_leases_are_ended_in_steps(core: CheckedCore, session: Session) -> 
     assert core.broker.next_deadline() > core.now + NS_PER_S
 
 
+ABOUT_LEASES = pytest.mark.parametrize(
+    ("line", "word"),
+    [(b"release-tube t", b"RELEASED"), (b"purge-tube t reserved", b"PURGED")],
+)
+
+
+@pytest.fixture
+def holder(core: CheckedCore, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """Let steps be small, and return who has the last of all leases: of jobs 101 to 103 in t."""
+    monkeypatch.setattr(chores, "STEP", 3)
+    monkeypatch.setattr(chores, "LOOKS", 5)
+    fill(core, 100)
+    fill(core, 3, "t")
+    clients = [core.connect(), core.connect()]
+    for client in clients:
+        core.ask(client, b"reserve-batch 50 0\r\n")
+    core.ask(clients[1], b"reserve-job 101\r\nreserve-job 102\r\nreserve-job 103\r\n")
+    return clients[1]
+
+
+@ABOUT_LEASES
+def test_the_leases_of_other_tubes_are_passed_over_in_steps(
+    core: CheckedCore, session: Session, holder: Session, line: bytes, word: bytes
+) -> None:
+    """However many there are, they stall nobody, and are as they were."""
+    core.send(session, line + b"\r\n")
+    for _ in range(100 // (3 * 5)):
+        assert core.received(session) == b""
+        assert core.broker.queues.reserved == 103
+        step(core)
+    step(core)
+    assert core.received(session) == word + b" 3\r\n"
+    assert core.broker.queues.reserved == 100
+
+
+@ABOUT_LEASES
+def test_leases_that_come_and_go_meanwhile_are_not_counted(
+    core: CheckedCore, session: Session, holder: Session, line: bytes, word: bytes
+) -> None:
+    """One that was touched is; and those that come remain."""
+    core.send(session, line + b"\r\n")
+    core.ask(holder, put_with("tube=t") + b"reserve-job 104\r\n")
+    core.ask(holder, b"touch 101\r\ndelete 102\r\nrelease 103 0 9\r\n")
+    while not (answer := core.received(session)):
+        step(core)
+    assert answer == word + b" 1\r\n"
+    states = core.states("t")
+    assert (states.get(101), states[103], states[104]) == (
+        "ready" if word == b"RELEASED" else None,
+        "delayed",
+        "reserved",
+    )
+
+
+@ABOUT_LEASES
+def test_the_search_ends_with_the_last_lease_of_the_tube(
+    core: CheckedCore, session: Session, holder: Session, line: bytes, word: bytes
+) -> None:
+    core.send(session, line + b"\r\n")
+    core.ask(holder, b"delete 101\r\ndelete 102\r\ndelete 103\r\n")
+    assert core.received(session) == b""
+    step(core)
+    assert core.received(session) == word + b" 0\r\n"
+
+
 def test_jobs_that_come_in_meanwhile_do_not_make_it_longer(
     core: CheckedCore, session: Session
 ) -> None:
