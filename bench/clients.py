@@ -3,15 +3,22 @@
 One command at a time with greenstalk and with `stalkd_client`, taking turns; then what only the
 latter has: pushing many values, and leasing and acknowledging them a hundred at a time. Processor
 time is that of this process, the client's. The server has one core, the client another.
+
+At the end a million values from a generator, with the memory that this takes here; and, where it is
+installed (`pip install task-queue`), what python-task-queue's file queue takes for some of them.
 """
 
 import argparse
+import contextlib
 import os
+import resource
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a script: then this directory, not its parent, is listed
@@ -27,6 +34,8 @@ _PAIRS = 5
 _JOBS = 5_000
 _PUSHED = 200_000
 _BATCH = 100
+_MILLION = 1_000_000
+_FEW = 5_000
 _BODY = "x" * 100
 
 
@@ -63,6 +72,8 @@ def main() -> None:
         ):
             _compare(theirs, ours, pairs)
             _pour(queue, pairs)
+            _million(queue)
+    _task_queue()
 
 
 def _compare(theirs: greenstalk.Client[str], ours: Client, pairs: int) -> None:
@@ -101,6 +112,40 @@ def _pour(queue: Queue, pairs: int) -> None:
     for name, costs in (("push_many", pushed), (f"lease({_BATCH}) + ack", taken)):
         cost = _median(costs)
         print(f"{name:16} | {1e6 / cost.clock:10,.0f}/s {cost.cpu:5.1f} us")
+
+
+def _million(queue: Queue) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    values = ({"number": number, "text": "abc"} for number in range(_MILLION))
+    cost = measured(lambda: queue.push_many(values), _MILLION)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(
+        f"{'push_many(1M)':16} | {1e6 / cost.clock:10,.0f}/s {cost.cpu:5.1f} us,"
+        f" {grown:,} KiB more memory"
+    )
+    queue.purge()
+
+
+def _task_queue() -> None:
+    try:
+        from taskqueue import TaskQueue, queueable  # noqa: PLC0415 - it need not be there
+    except ImportError:
+        print("task-queue       | not installed: pip install task-queue")
+        return
+
+    @queueable  # type: ignore[untyped-decorator]
+    def nothing(number: int, text: str) -> None:
+        """Has no work."""
+
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Path(os.devnull).open("w") as null,
+        contextlib.redirect_stderr(null),  # It draws a bar.
+    ):
+        tasks = TaskQueue(f"fq://{directory}", green=False)
+        made = (partial(nothing, number, "abc") for number in range(_FEW))
+        cost = measured(lambda: tasks.insert(made, total=_FEW), _FEW)
+    print(f"{'task-queue':16} | {1e6 / cost.clock:10,.0f}/s {cost.cpu:5.1f} us")
 
 
 def _take_all(queue: Queue) -> None:

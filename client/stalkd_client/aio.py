@@ -7,6 +7,7 @@ other.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
@@ -122,7 +123,8 @@ class AsyncClient(Shell):
             self._is_busy = False
 
     def _enter(self) -> None:
-        self._check_process()
+        if os.getpid() != self._pid:
+            raise self._forked()
         if self._is_busy:
             raise WrongUseError(
                 "this client is in use by another task: replies would be mixed up; give each"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -74,7 +75,7 @@ class Client(Shell):
         self._given = sock
         self._stream: Stream | None = None
         self._lock = threading.Lock()
-        self._is_clean = True  # No handler has raised where nobody could tidy up.
+        self._is_clean = True  # The command before came to an end, good or bad.
 
     def __enter__(self) -> Self:
         return self
@@ -96,9 +97,12 @@ class Client(Shell):
 
     def execute(self, request: Request[T]) -> T:
         """Do a command. Raises StalkdError, ConnectionError."""
-        self._check_use()
+        if self._lock.locked() or os.getpid() != self._pid:
+            raise self._misused()
         with self._lock:
-            self._begin()
+            if not self._is_clean:
+                self._abandon()
+            self._is_clean = False
             try:
                 result = self._execute(request)
             except BaseException as error:
@@ -127,9 +131,12 @@ class Client(Shell):
         return self._do(self._talker.pour(puts, extended=extended))
 
     def _do(self, conversation: Conversation[T]) -> T:
-        self._check_use()
+        if self._lock.locked() or os.getpid() != self._pid:
+            raise self._misused()
         with self._lock:
-            self._begin()
+            if not self._is_clean:
+                self._abandon()
+            self._is_clean = False
             try:
                 result = self._drive(conversation)
             except BaseException as error:
@@ -138,19 +145,13 @@ class Client(Shell):
             self._is_clean = True
             return result
 
-    def _check_use(self) -> None:
-        self._check_process()
-        if self._lock.locked():
-            raise WrongUseError(
-                "this client is in use by another thread: replies would be mixed up; give each"
-                " thread a client of its own"
-            )
-
-    def _begin(self) -> None:
-        """Trust the connection only if the command before came to an end, good or bad."""
-        if not self._is_clean:
-            self._abandon()
-        self._is_clean = False
+    def _misused(self) -> WrongUseError:
+        if os.getpid() != self._pid:
+            return self._forked()
+        return WrongUseError(
+            "this client is in use by another thread: replies would be mixed up; give each thread a"
+            " client of its own"
+        )
 
     def _drive(self, conversation: Conversation[T], error: BaseException | None = None) -> T:
         """Do what a conversation asks for, to its end; its first operation may have failed."""

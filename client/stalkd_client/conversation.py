@@ -27,7 +27,7 @@ from stalkd_client.operations import (
     Sleep,
     windows,
 )
-from stalkd_client.standing import Standing, lost, reserved_by
+from stalkd_client.standing import EFFECTS, Standing, lost, reserved_by
 
 T = TypeVar("T")
 
@@ -97,8 +97,9 @@ class Talker:
 
     def finish(self, exchange: Exchange) -> Any:  # noqa: ANN401 - as its request has it
         """Return the result of a command whose exchange has been done. Raises StalkdError."""
-        (reply,) = exchange.replies
-        self.known.note(reply)
+        reply = exchange.replies[0]
+        if reply.request.verb in EFFECTS or reply.request.job:
+            self.known.note(reply)
         return result_of(reply.result)
 
     def run(self, request: Request[T], begun: Exchange | None = None) -> Conversation[T]:

@@ -76,6 +76,10 @@ class Reply(Generic[T]):
         return True
 
 
+def _data(request: Request[Any]) -> bytes:
+    return request.data
+
+
 class Exchange:
     """Commands that are sent together, and their replies.
 
@@ -84,21 +88,16 @@ class Exchange:
     goes on from there when it is asked for again.
     """
 
-    __slots__ = ("asked", "done", "patience", "replies", "was_sent")
+    __slots__ = ("asked", "data", "done", "patience", "replies", "was_sent")
 
     def __init__(self, asked: Sequence[Request[Any]], patience: float | None) -> None:
         """Be at its beginning."""
         self.asked: Sequence[Request[Any]] = asked
+        self.data: bytes = asked[0].data if len(asked) == 1 else b"".join(map(_data, asked))
         self.patience: float | None = patience
         self.replies: list[Reply[Any]] = []
         self.was_sent: bool = False
         self.done: int = 0
-
-    @property
-    def data(self) -> bytes:
-        """What is to be sent."""
-        asked = self.asked
-        return asked[0].data if len(asked) == 1 else b"".join([each.data for each in asked])
 
     def expect_replies(self) -> None:
         """Have sent everything; what is done only now costs no time, as the server is at work."""

@@ -48,12 +48,11 @@ class Shell:
         """Tell whether a job was reserved on the present connection, and not ended since."""
         return self._talker.known.is_held(job)
 
-    def _check_process(self) -> None:
-        if os.getpid() != self._pid:
-            raise WrongUseError(
-                "this client was made before a fork: both processes would read each other's"
-                " replies; make a new client in the child"
-            )
+    def _forked(self) -> WrongUseError:
+        return WrongUseError(
+            "this client was made before a fork: both processes would read each other's replies;"
+            " make a new client in the child"
+        )
 
     def _cannot_connect(self, error: OSError) -> ConnectionError:
         return ConnectionError(f"cannot connect to {self.address}: {error}")

@@ -86,6 +86,7 @@ def test_errors_travel(error: StalkdError) -> None:
 
 def test_pieces_are_bounded_in_bytes(url: str, tube: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pushing, "PIECE_BYTES", 1_000)
+    monkeypatch.setattr(pushing, "AT_ONCE", 2)
     told: list[int] = []
     with Queue(tube, url) as queue:
         queue.push_many(["x" * 300] * 9, progress=told.append)
