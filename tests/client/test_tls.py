@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import ssl
 import subprocess
 import sys
@@ -27,54 +27,49 @@ class Files:
     cert: Path
 
 
-def carry(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError, ValueError):
-        while data := source.recv(65_536):
-            target.sendall(data)
+async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
     with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        while data := await source.read(65_536):
+            target.write(data)
+            await target.drain()
+    target.close()
 
 
 class Terminator:
     """Takes encrypted connections, and carries what comes to a plain one."""
 
     def __init__(self, context: ssl.SSLContext, target: tuple[str, int]) -> None:
+        self.port = 0
         self._context = context
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self._sockets: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
+        self._listens = threading.Event()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._loop = asyncio.new_event_loop()
+        self._over = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._run()])
+        self._thread.start()
+        assert self._listens.wait(10)
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                self._serve(self._listener.accept()[0])
+    async def _run(self) -> None:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        self.port = server.sockets[0].getsockname()[1]
+        self._listens.set()
+        async with server:
+            await self._over.wait()
+        for writer in self._writers:
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
-    def _serve(self, plain: socket.socket) -> None:
-        plain.settimeout(10)
-        try:
-            near = self._context.wrap_socket(plain, server_side=True)
-        except OSError:
-            plain.close()
-            return
-        far = socket.create_connection(self._target)
-        self._sockets += [near, far]
-        for ends in ((near, far), (far, near)):
-            self._threads.append(threading.Thread(target=carry, args=ends))
-            self._threads[-1].start()
+    async def _serve(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        far, out = await asyncio.open_connection(*self._target)
+        self._writers += [back, out]
+        await asyncio.gather(carry(near, out), carry(far, back))
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for sock in self._sockets:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-        for sock in self._sockets:
-            sock.close()
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join(10)
+        self._loop.close()
 
 
 @pytest.fixture(scope="module")
