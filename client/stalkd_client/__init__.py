@@ -26,14 +26,37 @@ from stalkd_client.leases import Lease
 from stalkd_client.pushing import PushError
 from stalkd_client.queue import Queue
 from stalkd_client.spill import SpillError
+from stalkd_client.tasks.app import DEFAULT, Tasks
+from stalkd_client.tasks.errors import (
+    BadArgumentsError,
+    BadEnvelopeError,
+    BadResultError,
+    TaskDiedError,
+    TaskError,
+    TaskFailedError,
+    TaskLostError,
+    UnknownTaskError,
+)
+from stalkd_client.tasks.function import Task
+from stalkd_client.tasks.handle import Handle
+from stalkd_client.tasks.inlining import Inline, inline
+
+task = DEFAULT.task
+enqueue = DEFAULT.enqueue
+remote_task = DEFAULT.remote_task
 
 __all__ = [
+    "BadArgumentsError",
+    "BadEnvelopeError",
     "BadFormatError",
+    "BadResultError",
     "BuriedError",
     "Client",
     "DeadlineSoonError",
     "DrainingError",
     "ExistsError",
+    "Handle",
+    "Inline",
     "Job",
     "JobTooBigError",
     "Lease",
@@ -49,8 +72,19 @@ __all__ = [
     "ServerError",
     "SpillError",
     "StalkdError",
+    "Task",
+    "TaskDiedError",
+    "TaskError",
+    "TaskFailedError",
+    "TaskLostError",
+    "Tasks",
     "TimedOutError",
     "TubeFullError",
+    "UnknownTaskError",
     "UnsupportedByServerError",
     "WrongUseError",
+    "enqueue",
+    "inline",
+    "remote_task",
+    "task",
 ]

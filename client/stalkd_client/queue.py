@@ -21,6 +21,7 @@ from stalkd_client.progress import Report, reporting
 from stalkd_client.pushing import Keys, Pusher, Ranges, too_big
 from stalkd_client.requests import delete, put_form
 from stalkd_client.spill import Spill
+from stalkd_client.tasks import inlining
 from stalkd_client.tubes import Tube
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ class Queue(Tube):
         this queue has, that one's id is returned, and nothing is put. Raises as ``Client.put``.
         """
         form = put_form(**options, keyed=key is not None)
+        mode = inlining.current()
+        if mode is not None:
+            return mode.take(self.name, value, self._bodies.codec)
         body = self._bodies.dumps(value)
         try:
             return self.client.execute(form.request(body, key))
@@ -149,6 +153,9 @@ class Queue(Tube):
         options: dict[str, Any],
     ) -> Iterator[list[int]]:
         """Push, and give the ids of each piece."""
+        mode = inlining.current()
+        if mode is not None:
+            return mode.take_all(self.name, values, total, self._bodies.codec)
         if parallel == 1 and not callable(values):
             form = put_form(**options, keyed=key is not None)
             return Pusher(self.client, self._bodies, form, key).push(values)

@@ -1,0 +1,127 @@
+"""From calls of a task to jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from stalkd_client.errors import ERRORS, ExistsError, ProtocolError
+from stalkd_client.pushing import PIECE, PIECE_BYTES, PushError
+from stalkd_client.tasks import inlining
+from stalkd_client.tasks.arguments import Arguments, blame, check, signature_of
+from stalkd_client.tasks.envelope import Envelope
+from stalkd_client.tasks.errors import BadArgumentsError
+from stalkd_client.tasks.handle import Handle
+
+if TYPE_CHECKING:
+    from stalkd_client.tasks.connections import Connections
+    from stalkd_client.tasks.options import Options
+
+REPLY_BYTES: Final = 16
+"""Of randomness in the name of a reply's tube: nobody else finds it."""
+
+
+class Call(NamedTuple):
+    """A call that is ready to be sent."""
+
+    body: bytes
+    reply: str | None
+
+
+class Pusher:
+    """Pushes the calls of one task. ``function`` is its code, None if that is not here."""
+
+    def __init__(
+        self,
+        name: str,
+        options: Options,
+        connections: Connections,
+        function: Callable[..., Any] | None,
+    ) -> None:
+        self._name = name
+        self._signature = None if function is None else signature_of(function)
+        self._options = options
+        self._connections = connections
+        self._function = function
+        self._queue = options.queue or name
+
+    def _pack(self, given: Arguments) -> Call:
+        """Check a call and write it into a job's body. Raises BadArgumentsError."""
+        check(self._name, self._signature, given)
+        reply = f"reply.{os.urandom(REPLY_BYTES).hex()}" if self._options.result else None
+        envelope = Envelope(self._name, *given, reply, self._options.result_ttl)
+        codec = self._options.find_codec()
+        try:
+            return Call(envelope.encode(codec), reply)
+        except BadArgumentsError:
+            blame(self._name, self._signature, given, codec)
+            raise
+
+    def push(self, given: Arguments) -> Handle[Any]:
+        """Push one call."""
+        call, options = self._pack(given), self._options
+        mode = inlining.current()
+        if mode is not None:
+            return mode.run(call.body, self._name, options, self._function)
+        connection = self._connections.to(options.url)
+        try:
+            job_id = connection.put(self._queue, options.form(), call.body, options.key)
+        except ExistsError as error:
+            return self.handle(error.id, None)  # Its reply goes to whoever pushed it.
+        return self.handle(job_id, call.reply)
+
+    def push_all(
+        self, all_given: Iterable[Arguments], progress: Callable[[int], None] | None
+    ) -> Iterator[Handle[Any]]:
+        """Push many calls, piece by piece; all of a piece are checked before the first is sent."""
+        if self._options.key is not None:
+            raise ValueError("a key is for one job: of many with the same, one would be pushed")
+        total = 0
+        for piece in self._pieces(iter(all_given)):
+            yield from self._push_piece(piece, total)
+            total += len(piece)
+            if progress is not None:
+                progress(total)
+
+    def _pieces(self, rest: Iterator[Arguments]) -> Iterator[list[Call]]:
+        before = 0
+        while True:
+            try:
+                piece = [self._pack(each) for each in islice(rest, PIECE)]
+            except BadArgumentsError as error:
+                error.add_note(f"{before} calls had been pushed by then")
+                raise
+            if not piece:
+                return
+            yield piece
+            before += len(piece)
+
+    def _push_piece(self, piece: list[Call], before: int) -> list[Handle[Any]]:
+        mode, options = inlining.current(), self._options
+        if mode is not None:
+            return [mode.run(body, self._name, options, self._function) for body, _ in piece]
+        connection = self._connections.to(options.url)
+        lines = connection.put_all(self._queue, options.form(), [call.body for call in piece])
+        ids = _read_ids(lines, before)
+        return [self.handle(job_id, call.reply) for job_id, call in zip(ids, piece, strict=True)]
+
+    def handle(self, job_id: int, reply: str | None) -> Handle[Any]:
+        """Return the handle of a job."""
+        connect = partial(self._connections.to, self._options.url)
+        return Handle(self._name, job_id, reply, connect, self._options.find_codec())
+
+
+def _read_ids(lines: Iterable[bytes], before: int) -> list[int]:
+    ids: list[int] = []
+    for line in lines:
+        word, _, number = line.partition(b" ")
+        if word in ERRORS:
+            pushed = before + len(ids)
+            raise PushError(f"after {pushed} calls: {line.decode('latin-1')}", pushed)
+        if word != b"INSERTED":
+            raise ProtocolError(f"put: the server answered {line[:100]!r}")
+        ids.append(int(number))
+    return ids
