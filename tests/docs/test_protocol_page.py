@@ -7,10 +7,9 @@ import pytest
 
 from stalkd.protocol import commands, extended, putwith, replies
 from support.core import Core
+from support.pages import check_conversation
 
 PAGE = (Path(__file__).resolve().parents[2] / "man" / "stalkd-protocol.7").read_text()
-
-TIMES = re.compile(rb"(age|died): \d+\.\d{3}")
 
 
 def section(title: str) -> str:
@@ -116,27 +115,8 @@ def test_the_keys_of_a_job_in_every_state() -> None:
     assert explained == set(known)
 
 
-def unescaped(text: str) -> bytes:
-    """Return the bytes that the page writes with backslashes."""
-    return text.replace(r"\er", "\r").replace(r"\en", "\n").encode()
-
-
 @pytest.mark.parametrize("number", [0, 1], ids=["plain", "extended"])
 def test_the_examples_are_true(number: int) -> None:
     """A server that has just started says what is shown; clients hang up after their last line."""
     text = section("EXAMPLES").split("The same with extended commands")[number]
-    core = Core()
-    sessions = {name: core.connect() for name in "PWV"}
-    told, said = dict.fromkeys(sessions, b""), dict.fromkeys(sessions, b"")
-    lines = re.findall(r"^([PWV])([<>]) (.*)$", text, re.MULTILINE)
-    for index, (name, arrow, line) in enumerate(lines):
-        if arrow == "<":
-            told[name] += unescaped(line)
-        else:
-            said[name] += core.ask(sessions[name], unescaped(line))
-        if name not in {later for later, _, _ in lines[index + 1 :]}:
-            said[name] += core.received(sessions[name])
-            core.disconnect(sessions[name])
-    for name, session in sessions.items():
-        said[name] += core.received(session)
-        assert TIMES.sub(rb"\1", said[name]) == TIMES.sub(rb"\1", told[name])
+    check_conversation(text)
