@@ -44,20 +44,21 @@ class Pusher:
         self._name = name
         self._signature = None if function is None else signature_of(function)
         self._options = options
-        self._connections = connections
         self._function = function
         self._queue = options.queue or name
+        self._codec = options.find_codec()
+        self._form = options.form()
+        self._connect = partial(connections.to, options.url)
 
     def _pack(self, given: Arguments) -> Call:
         """Check a call and write it into a job's body. Raises BadArgumentsError."""
         check(self._name, self._signature, given)
         reply = f"reply.{os.urandom(REPLY_BYTES).hex()}" if self._options.result else None
         envelope = Envelope(self._name, *given, reply, self._options.result_ttl)
-        codec = self._options.find_codec()
         try:
-            return Call(envelope.encode(codec), reply)
+            return Call(envelope.encode(self._codec), reply)
         except BadArgumentsError:
-            blame(self._name, self._signature, given, codec)
+            blame(self._name, self._signature, given, self._codec)
             raise
 
     def push(self, given: Arguments) -> Handle[Any]:
@@ -66,9 +67,8 @@ class Pusher:
         mode = inlining.current()
         if mode is not None:
             return mode.run(call.body, self._name, options, self._function)
-        connection = self._connections.to(options.url)
         try:
-            job_id = connection.put(self._queue, options.form(), call.body, options.key)
+            job_id = self._connect().put(self._queue, self._form, call.body, options.key)
         except ExistsError as error:
             return self.handle(error.id, None)  # Its reply goes to whoever pushed it.
         return self.handle(job_id, call.reply)
@@ -103,15 +103,13 @@ class Pusher:
         mode, options = inlining.current(), self._options
         if mode is not None:
             return [mode.run(body, self._name, options, self._function) for body, _ in piece]
-        connection = self._connections.to(options.url)
-        lines = connection.put_all(self._queue, options.form(), [call.body for call in piece])
+        lines = self._connect().put_all(self._queue, self._form, [call.body for call in piece])
         ids = _read_ids(lines, before)
         return [self.handle(job_id, call.reply) for job_id, call in zip(ids, piece, strict=True)]
 
     def handle(self, job_id: int, reply: str | None) -> Handle[Any]:
         """Return the handle of a job."""
-        connect = partial(self._connections.to, self._options.url)
-        return Handle(self._name, job_id, reply, connect, self._options.find_codec())
+        return Handle(self._name, job_id, reply, self._connect, self._codec)
 
 
 def _read_ids(lines: Iterable[bytes], before: int) -> list[int]:
