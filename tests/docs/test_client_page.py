@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import re
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import stalkd_client
-from stalkd_client import Client, Queue, StalkdError
+from stalkd_client import Client, Inline, Queue, StalkdError, TaskError, Tasks, task
+from stalkd_client.tasks.inlining import Call
+from stalkd_client.tasks.options import Options
 
 from support.daemon import start_server
 
@@ -26,7 +29,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_examples_run(code: str, tmp_path: Path) -> None:
-    """As they stand, in a file of their own, against a new server; and they print something."""
+    """As they stand, in a file of their own, against a new server; and they print something, if they print."""
     script = tmp_path / "example.py"
     script.write_text(code)
     with start_server() as daemon:
@@ -36,16 +39,23 @@ def test_examples_run(code: str, tmp_path: Path) -> None:
             command, check=False, env=environment, capture_output=True, text=True, timeout=50
         )
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"you@example\.org|hello|100000", done.stdout)
+    if "print(" in code:
+        assert re.search(r"you@example\.org|hello|100000", done.stdout)
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 8
+
+
+def test_the_examples_of_tests_pass(pytester: pytest.Pytester) -> None:
+    (code,) = (each for each in EXAMPLES if "\ndef test_" in each)
+    pytester.makepyfile(code)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
 def test_every_error_is_explained() -> None:
     classes = [each for each in vars(stalkd_client).values() if inspect.isclass(each)]
-    errors = {each.__name__ for each in classes if issubclass(each, StalkdError)}
+    errors = {each.__name__ for each in classes if issubclass(each, StalkdError | TaskError)}
     named = set(re.findall(r"`(\w+Error)`", PAGE))
     assert errors - {"StalkdError"} <= named
 
@@ -56,3 +66,27 @@ def test_what_is_called_exists(owner: type) -> None:
     name = owner.__name__.lower()
     for called in re.findall(rf"\b(?:{name}|{owner.__name__})\.(\w+)\(", PAGE):
         assert callable(getattr(owner, called)), called
+
+
+def test_every_option_of_tasks_is_explained() -> None:
+    """And every part of what inline mode tells."""
+    table = PAGE.split("| option | meaning |")[1].split("\n\n")[0]
+    named = [
+        name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+    assert sorted(named) == sorted(field.name for field in dataclasses.fields(Options))
+    row = PAGE.split("| `ran.calls` |")[1].split("\n")[0]
+    assert re.findall(r"`(\w+)`", row) == [field.name for field in dataclasses.fields(Call)]
+    for name in re.findall(r"`ran\.(\w+)`", PAGE):
+        assert hasattr(Inline(), name)
+
+
+def test_what_is_called_of_tasks_exists() -> None:
+    made = task(name="send")(print)
+    for called in set(re.findall(r"\bsend\.(\w+)\(", PAGE)):
+        assert callable(getattr(made, called)), called
+    for called in set(re.findall(r"\btasks\.(\w+)\b", PAGE)):
+        assert callable(getattr(Tasks(), called)), called
+    handle = made.handle(1)
+    for called in set(re.findall(r"\bhandle\.(\w+)\b", PAGE)):
+        assert hasattr(handle, called), called

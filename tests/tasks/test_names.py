@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from stalkd_client import UnknownTaskError, remote_task, task
+from stalkd_client import UnknownTaskError, inline, remote_task, task
 from stalkd_client.tasks.loading import load
 from stalkd_client.tasks.names import name_of, resolve
 
@@ -90,11 +90,15 @@ def test_only_what_is_allowed_is_found() -> None:
 def test_functions_out_of_reach_are_refused_unless_they_are_named() -> None:
     def inner() -> None: ...
 
-    with pytest.raises(ValueError, match="out of a worker's reach"):
-        task(inner)
-    with pytest.raises(ValueError, match="out of a worker's reach"):
-        task(lambda: None)
-    assert task(name="a.b")(inner).queue == "a.b"
+    for made in (task(inner), task(lambda: None)):
+        with pytest.raises(ValueError, match="out of a worker's reach"):
+            made.delay()
+        with pytest.raises(ValueError, match="out of a worker's reach"):
+            made.options(queue="q").push_many([()])
+        with inline() as ran:
+            made.delay()
+        assert made.name == ran.calls[0].task
+    assert task(name="a.b")(inner).options(delay=1).queue == "a.b"
 
 
 def test_what_has_no_name_is_refused() -> None:
@@ -103,6 +107,7 @@ def test_what_has_no_name_is_refused() -> None:
 
     with pytest.raises(ValueError, match="no name of its own"):
         name_of(Callable())
+    assert task(Callable()).name == "Callable"
     with pytest.raises(ValueError, match="needs a name"):
         remote_task("")
 
@@ -121,6 +126,7 @@ def f(): ...
 
 if __name__ == "__main__":
     print(f.name)
+    f.delay()
 """
 
 

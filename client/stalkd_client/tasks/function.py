@@ -10,7 +10,7 @@ from stalkd_client.arguments import check_tube
 from stalkd_client.errors import WrongUseError
 from stalkd_client.tasks.arguments import NOTHING, Arguments, of_item, unwrap
 from stalkd_client.tasks.handle import Handle
-from stalkd_client.tasks.names import name_of
+from stalkd_client.tasks.names import label_of
 from stalkd_client.tasks.options import CallOptions, Options
 from stalkd_client.tasks.pushing import Pusher
 
@@ -39,21 +39,27 @@ class Task(Generic[P, R, V]):
         options: Options,
         connections: Connections,
     ) -> None:
-        """Be a task; its name is by default the function's. Raises ValueError."""
+        """Be a task. Without a function it has a name; else that is by default the function's.
+
+        Raises ValueError.
+        """
         self._target = target
         self._bound = NOTHING
         self.function: Callable[..., Any] | None = None
         if target is not None:
             self.function, self._bound = unwrap(target)
             update_wrapper(self, self.function)
-        if not name:
-            name = name_of(self.function) if self.function is not None else ""
-        self.name = name
-        self.queue = options.queue or name
-        check_tube(self.queue)
+        self._given = name
+        refusal = ""
+        if not name and self.function is not None:
+            name, refusal = label_of(self.function)
+        self.name = name or ""
+        self.queue = options.queue or self.name
+        if not refusal:
+            check_tube(self.queue)
         self._options = options
         self._connections = connections
-        self._pusher = Pusher(name, options, connections, self.function)
+        self._pusher = Pusher(self.name, options, connections, self.function, refusal)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}, queue {self.queue}>"
@@ -71,7 +77,8 @@ class Task(Generic[P, R, V]):
     def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[V]:
         """Push a job that calls the function with these arguments.
 
-        Raises BadArgumentsError before anything is sent; what ``Client.put`` raises.
+        Raises BadArgumentsError before anything is sent; ValueError if no worker could find the
+        function; what ``Client.put`` raises.
         """
         return self._pusher.push(self._bound.before(args, kwargs))
 
@@ -109,7 +116,7 @@ class Task(Generic[P, R, V]):
         They go before those of ``@task``, also when they are 0 or ""; None stands for the usual
         value. Raises TypeError, ValueError.
         """
-        return Task(self._target, self.name, self._options.but(options), self._connections)
+        return Task(self._target, self._given, self._options.but(options), self._connections)
 
     def handle(self, job_id: int, reply: str | None = None) -> Handle[V]:
         """Return the handle of a task that was pushed elsewhere: by ``id`` and ``reply`` of that.

@@ -31,6 +31,18 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{_main_module(path) if module == '__main__' else module}.{path}"
 
 
+def label_of(function: Callable[..., Any]) -> tuple[str, str]:
+    """Return a function's name; and why no worker finds it by that, or nothing.
+
+    So it may have ``@task`` in an interpreter or inside a test, be called, and run inline.
+    """
+    try:
+        return name_of(function), ""
+    except ValueError as error:
+        module, path = (getattr(function, each, None) for each in ("__module__", "__qualname__"))
+        return f"{module}.{path}" if path else type(function).__name__, str(error)
+
+
 def _main_module(path: str) -> str:
     """Return the name by which others import the program that runs. Raises ValueError."""
     main = sys.modules["__main__"]

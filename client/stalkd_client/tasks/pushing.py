@@ -32,7 +32,10 @@ class Call(NamedTuple):
 
 
 class Pusher:
-    """Pushes the calls of one task. ``function`` is its code, None if that is not here."""
+    """Pushes the calls of one task.
+
+    ``function`` is its code, None if that is not here; ``refusal`` why no worker could find it.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Pusher:
         options: Options,
         connections: Connections,
         function: Callable[..., Any] | None,
+        refusal: str,
     ) -> None:
         self._name = name
         self._signature = None if function is None else signature_of(function)
@@ -49,6 +53,7 @@ class Pusher:
         self._codec = options.find_codec()
         self._form = options.form()
         self._connect = partial(connections.to, options.url)
+        self._refusal = refusal
 
     def _pack(self, given: Arguments) -> Call:
         """Check a call and write it into a job's body. Raises BadArgumentsError."""
@@ -67,6 +72,7 @@ class Pusher:
         mode = inlining.current()
         if mode is not None:
             return mode.run(call.body, self._name, options, self._function)
+        self._check_name()
         try:
             job_id = self._connect().put(self._queue, self._form, call.body, options.key)
         except ExistsError as error:
@@ -103,9 +109,14 @@ class Pusher:
         mode, options = inlining.current(), self._options
         if mode is not None:
             return [mode.run(body, self._name, options, self._function) for body, _ in piece]
+        self._check_name()
         lines = self._connect().put_all(self._queue, self._form, [call.body for call in piece])
         ids = _read_ids(lines, before)
         return [self.handle(job_id, call.reply) for job_id, call in zip(ids, piece, strict=True)]
+
+    def _check_name(self) -> None:
+        if self._refusal:
+            raise ValueError(self._refusal)
 
     def handle(self, job_id: int, reply: str | None) -> Handle[Any]:
         """Return the handle of a job."""
