@@ -197,6 +197,33 @@ def test_a_partial_keeps_its_arguments(client: Client, url: str, tube: str) -> N
         made.delay(nothing=1)
 
 
+def test_a_partial_of_a_task_has_its_options() -> None:
+    made = task(
+        add,
+    ).options(priority=3, queue="sums")
+    with inline() as ran:
+        enqueue(partial(made, 1), 2)
+        enqueue(partial(made, 1, by=5), by=3)
+        task(priority=4)(partial(task(partial(made, 1)), by=2)).delay(7)
+    assert [(call.args, call.kwargs) for call in ran.calls] == [
+        ((1, 2), {}), ((1,), {"by": 3}), ((1, 7), {"by": 2}),
+    ]  # fmt: skip
+    assert [call.options.priority for call in ran.calls] == [3, 3, 4]
+    assert {call.task for call in ran.calls} == {made.name}
+
+
+def test_the_functions_own_attributes_are_there_and_do_no_harm() -> None:
+    def own() -> int:
+        return 1
+
+    vars(own).update(name="x", _bound=None, extra=5)
+    made = task(name="n")(own)
+    assert (made.name, made(), vars(made)["extra"]) == ("n", 1, 5)
+    with inline() as ran:
+        made.delay()
+    assert ran.errors == []
+
+
 @pytest.mark.parametrize(
     "function",
     [add, task(add), partial(add, 1), task(add).name],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from stalkd_client.tasks.connections import Connections
@@ -105,6 +106,9 @@ class Tasks:
         """
         if isinstance(function, str):
             return self.remote_task(function).delay(*args, **kwargs)
+        if isinstance(function, partial) and isinstance(function.func, Task):
+            kwargs = {**function.keywords, **kwargs}
+            return function.func.delay(*function.args, *args, **kwargs)
         if isinstance(function, Task):
             return function.delay(*args, **kwargs)
         return self._make(function, None, {}).delay(*args, **kwargs)

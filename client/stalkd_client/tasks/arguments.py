@@ -26,13 +26,6 @@ class Arguments(NamedTuple):
 NOTHING = Arguments((), {})
 
 
-def unwrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], Arguments]:
-    """Take a ``functools.partial`` apart."""
-    if isinstance(function, partial):
-        return function.func, Arguments(function.args, function.keywords)
-    return function, NOTHING
-
-
 def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
     """Return a function's signature; None for those of C that have none."""
     try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from stalkd_client.arguments import check_tube
 from stalkd_client.errors import WrongUseError
-from stalkd_client.tasks.arguments import NOTHING, Arguments, of_item, unwrap
+from stalkd_client.tasks.arguments import NOTHING, Arguments, of_item
 from stalkd_client.tasks.handle import Handle
 from stalkd_client.tasks.names import label_of
 from stalkd_client.tasks.options import CallOptions, Options
@@ -43,12 +43,13 @@ class Task(Generic[P, R, V]):
 
         Raises ValueError.
         """
-        self._target = target
-        self._bound = NOTHING
         self.function: Callable[..., Any] | None = None
+        self._bound = NOTHING
         if target is not None:
-            self.function, self._bound = unwrap(target)
-            update_wrapper(self, self.function)
+            function, bound = _unwrap(target)
+            update_wrapper(self, function)  # First, as the function may have any attributes.
+            self.function, self._bound = function, bound
+        self._target = target
         self._given = name
         refusal = ""
         if not name and self.function is not None:
@@ -127,3 +128,17 @@ class Task(Generic[P, R, V]):
 
     def _of_item(self, item: object) -> Arguments:
         return self._bound.before(*of_item(item, self))
+
+
+def _unwrap(target: Callable[..., Any]) -> tuple[Callable[..., Any], Arguments]:
+    """Return the plain function inside partials and tasks, and what they have bound."""
+    bound = NOTHING
+    while True:
+        if isinstance(target, partial):
+            bound = Arguments(target.args, target.keywords).before(*bound)
+            target = target.func
+        elif isinstance(target, Task) and target.function is not None:
+            bound = target._bound.before(*bound)  # noqa: SLF001 - of the same class
+            target = target.function
+        else:
+            return target, bound
