@@ -180,6 +180,11 @@ def test_modes_nest_and_end() -> None:
         add.delay(1, 2)
 
 
+async def test_the_fixture_in_async_tests(stalkd_inline: Inline) -> None:
+    assert slowly.delay(1).result() == 2
+    assert len(stalkd_inline.calls) == 1
+
+
 def test_the_fixture(stalkd_inline: Inline) -> None:
     add.delay(1, 2)
     assert len(stalkd_inline.calls) == 1

@@ -151,6 +151,31 @@ def test_the_main_program(tmp_path: Path, arguments: list[str], said: str) -> No
     assert said in done.stdout + done.stderr
 
 
+SPAWNS = """
+import multiprocessing
+from stalkd_client import task
+
+@task
+def f(): ...
+
+def tell():
+    print(f.name)
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=tell)
+    child.start()
+    child.join()
+"""
+
+
+def test_the_main_program_in_a_spawned_process(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(SPAWNS)
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "program.f"
+
+
 def test_a_main_without_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in an interactive session, and when the file is not where imports look."""
 

@@ -93,6 +93,12 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(
     assert "add" in str(caught.value)
 
 
+def test_a_function_without_a_signature_is_not_checked() -> None:
+    with inline() as ran:
+        enqueue(dict, [("a", 1)], b=2)
+    assert (ran.calls[0].task, ran.errors) == ("builtins.dict", [])
+
+
 class Odd:
     def __repr__(self) -> str:
         raise ZeroDivisionError

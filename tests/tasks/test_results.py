@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from stalkd_client import (
     Client,
+    NotFoundError,
     TaskDiedError,
     TaskFailedError,
     TaskLostError,
@@ -16,6 +17,7 @@ from stalkd_client import (
     TimedOutError,
     WrongUseError,
 )
+from stalkd_client.tasks import ends
 from stalkd_client.tasks.envelope import find_codec
 from stalkd_client.tasks.runner import perform
 
@@ -173,6 +175,43 @@ def test_who_waits_is_told_of_a_death(tasks: Tasks, url: str, tube: str, dead: b
         waits(client, int(str(before)) + 1)
         give_back(url, tube)
         assert waiting.result() == "dead"
+
+
+def test_who_waits_is_told_that_the_job_is_gone(tasks: Tasks, url: str, tube: str) -> None:
+    handle = tasks.enqueue(double, 1)
+    with ThreadPoolExecutor(1) as pool, Client(url) as client:
+        before = client.stats()["cmd-wait-job"]
+        waiting = pool.submit(handle.wait, 10)
+        waits(client, int(str(before)) + 1)
+        assert client.purge_tube(tube) == 1
+        assert waiting.result() == "gone"
+
+
+def test_a_long_wait_goes_in_slices(
+    tasks: Tasks, url: str, tube: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a death that wait-job does not tell, as it came just before it, is found by the next."""
+    monkeypatch.setattr(ends, "SLICE_S", 0.001)
+    handle = tasks.task(double).options(attempts=1, dead=f"{tube}.dead").delay(1)
+    with ThreadPoolExecutor(1) as pool, Client(url) as client:
+        before = client.stats()["cmd-wait-job"]
+        waiting = pool.submit(handle.wait, 30)
+        waits(client, int(str(before)) + 3)
+        give_back(url, tube)
+        assert waiting.result() == "dead"
+
+
+def test_a_reply_that_vanishes_while_it_is_read_has_been_read(
+    tasks: Tasks, url: str, tube: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = tasks.enqueue(double, 21)
+    work_one(url, tube, NAMES)
+
+    def is_gone(_client: Client, _job: object) -> None:
+        raise NotFoundError
+
+    monkeypatch.setattr(Client, "delete", is_gone)
+    assert handle.result(5) == 42
 
 
 def test_a_job_that_somebody_buried(tasks: Tasks, url: str, tube: str) -> None:

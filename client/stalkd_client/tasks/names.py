@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from stalkd_client.tasks.errors import UnknownTaskError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAINS: Final = frozenset({"__main__", "__mp_main__"})
+"""What the program that runs is called by itself, and by processes that multiprocessing spawned."""
 
 LISTED: Final = 10
 """Tasks that an error names: as many as one takes in at a glance."""
@@ -28,7 +27,11 @@ def name_of(function: Callable[..., Any]) -> str:
             f"{module}.{path} is out of a worker's reach: define it at the top of a module, or"
             " give it a name that workers know with name="
         )
-    return f"{_main_module(path) if module == '__main__' else module}.{path}"
+    if module in MAINS:
+        from stalkd_client.tasks.program import importable_name  # noqa: PLC0415 - rarely needed
+
+        module = importable_name(module, path)
+    return f"{module}.{path}"
 
 
 def label_of(function: Callable[..., Any]) -> tuple[str, str]:
@@ -43,37 +46,13 @@ def label_of(function: Callable[..., Any]) -> tuple[str, str]:
         return f"{module}.{path}" if path else type(function).__name__, str(error)
 
 
-def _main_module(path: str) -> str:
-    """Return the name by which others import the program that runs. Raises ValueError."""
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:  # python -m package.module
-        return str(spec.name)
-    file = getattr(main, "__file__", None)
-    if file is not None and _is_importable(Path(file)):
-        return Path(file).stem
-    raise ValueError(
-        f"{path} is in __main__, which no worker can import: put it into a module, or give it a"
-        " name that workers know with name="
-    )
-
-
-def _is_importable(file: Path) -> bool:
-    """Tell whether ``import NAME`` would find this script: it does if workers start beside it."""
-    if not file.stem.isidentifier():
-        return False
-    try:
-        spec = find_spec(file.stem)
-        return spec is not None and spec.origin is not None and file.samefile(spec.origin)
-    except (ImportError, OSError, ValueError):
-        return False
-
-
 def resolve(name: str, allowed: Mapping[str, F]) -> F:
     """Return the function of that name. Raises UnknownTaskError unless it is among the allowed."""
     function = allowed.get(name)
     if function is not None:
         return function
+    from difflib import get_close_matches  # noqa: PLC0415 - only for the error
+
     near = get_close_matches(name, allowed) or sorted(allowed)
     known = ", ".join(near[:LISTED]) + (", ..." if len(near) > LISTED else "")
     raise UnknownTaskError(f"{name!r} is no task that may run here; there are: {known or 'none'}")

@@ -5,10 +5,8 @@ stalkd-jobs(7) describes the reply for other languages.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal
 
@@ -28,8 +26,8 @@ TRACEBACK_CHARACTERS: Final = 8_000
 """... of its traceback: the end is kept, where the exception was raised."""
 
 
-HERE: Final = Path(__file__).parent
-"""Where the frames of a traceback are that come before those of the task."""
+HERE: Final = f"{__package__}."
+"""Where those frames of a traceback belong that come before those of the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,8 @@ class Outcome:
 
 def failed(error: BaseException, status: Literal["failed", "dead"] = "failed") -> Outcome:
     """Return the outcome of a call that raised."""
+    import traceback  # noqa: PLC0415 - who only pushes has no use for it
+
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else _dotted(kind)
     text = _text(_message(error))[:MESSAGE_CHARACTERS]
@@ -58,9 +58,13 @@ def failed(error: BaseException, status: Literal["failed", "dead"] = "failed") -
 def _trace_of(error: BaseException) -> TracebackType | None:
     """Return the traceback from the task's function on: how it was called is no news."""
     trace = error.__traceback__
-    while trace is not None and Path(trace.tb_frame.f_code.co_filename).parent == HERE:
+    while trace is not None and _module_of(trace).startswith(HERE):
         trace = trace.tb_next
     return trace
+
+
+def _module_of(trace: TracebackType) -> str:
+    return str(trace.tb_frame.f_globals.get("__name__"))
 
 
 def _dotted(kind: type) -> str:
