@@ -38,7 +38,7 @@ class Server:
 
     def __init__(self, directory: Path, *options: str) -> None:
         """Start. Raises RuntimeError if that fails."""
-        self.url = f"unix:{directory / 'stalkd.sock'}"
+        self.url: str = f"unix:{directory / 'stalkd.sock'}"
         self._log = directory / "log"
         # -P: the installed package, not whatever lies in the current directory.
         command = [sys.executable, "-P", "-m", "stalkd", "-l", self.url, *options]

@@ -17,8 +17,11 @@ pytestmark = [
     pytest.mark.timeout(300),  # npm may have to fetch the packages
 ]
 
-TABLES = re.compile(r"stalkd_client\.(client\.Client|aio\.AsyncClient)\.[a-z_]+")
-"""The methods that are entries of tables: their types are inferred, alike by all checkers."""
+TABLES = re.compile(
+    r"stalkd_client\.((client\.Client|aio\.AsyncClient)\.[a-z_]+|task|enqueue|remote_task)"
+)
+"""The methods that are entries of tables, and those of the default `Tasks`: their types are
+inferred, alike by all checkers."""
 
 SAMPLE = """
 from stalkd_client import Client, Job, Lease, Queue

@@ -29,7 +29,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_examples_run(code: str, tmp_path: Path) -> None:
-    """As they stand, in a file of their own, against a new server; and they print something, if they print."""
+    """As they stand, in a file of their own, against a new server; what prints, prints that."""
     script = tmp_path / "example.py"
     script.write_text(code)
     with start_server() as daemon:

@@ -129,8 +129,9 @@ def test_values_go_to_handlers_or_are_kept() -> None:
         assert Queue("mail").push_many([3, 4]) == [2, 3]
         assert Queue("other").push_many(iter([5, 6]), key=str) == 2
         assert Queue("raw", codec="bytes").push(b"x", delay=3600) == 6
+        assert Queue("ranges").push_many(range, total=2) == 2
     assert got == [[1, 2], 3, 4]
-    assert ran.values == {"other": [5, 6], "raw": [b"x"]}
+    assert ran.values == {"other": [5, 6], "raw": [b"x"], "ranges": [0, 1]}
 
 
 def test_what_a_handler_raises_is_kept_or_raised() -> None:

@@ -275,6 +275,14 @@ def test_a_generator_is_counted_and_may_be_long(client: Client, url: str, tube: 
         made.options(result=True).push_many(iter([1]))
 
 
+def test_large_calls_go_in_smaller_pieces(client: Client, url: str, tube: str) -> None:
+    made = Tasks(url=url, queue=tube).task(len)
+    told: list[int] = []
+    made.push_many((("x" * 60_000,) for _ in range(300)), progress=told.append)
+    assert len(told) == 2
+    assert client.purge_tube(tube) == 300
+
+
 def test_a_wrong_call_among_many(client: Client, url: str, tube: str) -> None:
     """All of a piece are checked before the first of it is sent."""
     made = Tasks(url=url, queue=tube).task(add)

@@ -32,7 +32,7 @@ class Connection:
 
     def __init__(self, url: str, retry_for: float) -> None:
         """Be not connected. Raises ValueError for a bad address."""
-        self.client = Client(url, retry_for=retry_for)
+        self.client: Client = Client(url, retry_for=retry_for)
         self._used: str | None = None
         self._spoken = 0.0
 
@@ -96,10 +96,10 @@ class Mine:
     """The connections of one thread in one process."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
+        self.pid: int = os.getpid()
         self.by_url: dict[str, Connection] = {}
         # Also at the end of the thread, and of the program.
-        self.close = weakref.finalize(self, _close, self.pid, self.by_url)
+        self.close: Callable[[], object] = weakref.finalize(self, _close, self.pid, self.by_url)
 
 
 class Connections(threading.local):

@@ -54,8 +54,8 @@ class Task(Generic[P, R, V]):
         refusal = ""
         if not name and self.function is not None:
             name, refusal = label_of(self.function)
-        self.name = name or ""
-        self.queue = options.queue or self.name
+        self.name: str = name or ""
+        self.queue: str = options.queue or self.name
         if not refusal:
             check_tube(self.queue)
         self._options = options

@@ -38,9 +38,9 @@ class Handle(Generic[V_co]):
         codec: Codec = JSON,
     ) -> None:
         """Be the handle of a job on the server to which ``connect`` gives the connection."""
-        self.task = task
-        self.id = job_id
-        self.reply = reply
+        self.task: str = task
+        self.id: int = job_id
+        self.reply: str | None = reply
         self._connect = connect
         self._codec = codec
         self._outcome: Outcome | None = None

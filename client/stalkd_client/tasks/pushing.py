@@ -96,7 +96,7 @@ class Pusher:
         before = 0
         while True:
             try:
-                piece = [self._pack(each) for each in islice(rest, PIECE)]
+                piece = list(self._piece(rest))
             except BadArgumentsError as error:
                 error.add_note(f"{before} calls had been pushed by then")
                 raise
@@ -104,6 +104,15 @@ class Pusher:
                 return
             yield piece
             before += len(piece)
+
+    def _piece(self, rest: Iterator[Arguments]) -> Iterator[Call]:
+        size = 0
+        for given in islice(rest, PIECE):
+            call = self._pack(given)
+            yield call
+            size += len(call.body)
+            if size >= PIECE_BYTES:
+                return
 
     def _push_piece(self, piece: list[Call], before: int) -> list[Handle[Any]]:
         mode, options = inlining.current(), self._options
@@ -128,8 +137,8 @@ def _read_ids(lines: Iterable[bytes], before: int) -> list[int]:
     for line in lines:
         word, _, number = line.partition(b" ")
         if word in ERRORS:
-            pushed = before + len(ids)
-            raise PushError(f"after {pushed} calls: {line.decode('latin-1')}", pushed)
+            pushed, text = before + len(ids), line.decode("latin-1")
+            raise PushError(f"after {pushed} calls: {text}", pushed) from ERRORS[word](text)
         if word != b"INSERTED":
             raise ProtocolError(f"put: the server answered {line[:100]!r}")
         ids.append(int(number))
