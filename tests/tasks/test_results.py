@@ -190,15 +190,15 @@ def test_who_waits_is_told_that_the_job_is_gone(tasks: Tasks, url: str, tube: st
 def test_a_long_wait_goes_in_slices(
     tasks: Tasks, url: str, tube: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So a death that wait-job does not tell, as it came just before it, is found by the next."""
+    """So a server that has vanished from the network is noticed."""
     monkeypatch.setattr(ends, "SLICE_S", 0.001)
-    handle = tasks.task(double).options(attempts=1, dead=f"{tube}.dead").delay(1)
+    handle = tasks.enqueue(double, 1)
     with ThreadPoolExecutor(1) as pool, Client(url) as client:
         before = client.stats()["cmd-wait-job"]
-        waiting = pool.submit(handle.wait, 30)
+        waiting = pool.submit(handle.wait)
         waits(client, int(str(before)) + 3)
-        give_back(url, tube)
-        assert waiting.result() == "dead"
+        work_one(url, tube, NAMES)
+        assert waiting.result() == "done"
 
 
 def test_a_reply_that_vanishes_while_it_is_read_has_been_read(

@@ -103,7 +103,7 @@ class Handle(Generic[V_co]):
         body = None if self.reply is None else self._connect().take(self.reply, last)
         if body is not None:
             return outcomes.decode(body, self._codec)
-        if end.how in {"buried", "died"}:
+        if end.how == "dead":
             return Outcome("dead", message=end.text)
         if end.how == "deleted" and self.reply is None:
             return Outcome("done")
