@@ -4,47 +4,40 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stalkd_client.pushing import PIECE, Keys, Ranges
-from stalkd_client.queue import Queue
+from stalkd_client.pushing import PIECE, Ranges
 
 AHEAD: Final = 2
 """Pieces for each process that are on their way: one in work, one waiting."""
 
+PushAll = Callable[[Iterable[Any]], list[int]]
+"""Pushes values, and returns the ids."""
+
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What a process must know to push into a queue."""
+class Range:
+    """Makes the values of a range, and pushes them, in another process."""
 
-    name: str
-    url: str
-    codec: str
-    spill: str | None
-    key: Keys | None
-    options: dict[str, Any]
+    push: PushAll
+    make: Ranges
 
-    def push(self, values: Iterable[Any]) -> list[int]:
-        """Push a piece; return the ids. Raises PushError."""
-        with Queue(self.name, self.url, codec=self.codec, trusted=True, spill=self.spill) as queue:
-            ids: list[int] = queue.push_many(list(values), key=self.key, **self.options)
-            return ids
-
-    def push_range(self, make: Ranges, start: int, stop: int) -> list[int]:
-        """Make the values of a range, and push them."""
-        return self.push(make(start, stop))
+    def __call__(self, start: int, stop: int) -> list[int]:
+        """Return the ids. Raises PushError."""
+        return self.push(self.make(start, stop))
 
 
-def push(
-    target: Target, values: Sequence[Any] | Ranges, total: int, processes: int
+def share(
+    push: PushAll, values: Sequence[Any] | Ranges, total: int, processes: int
 ) -> Iterator[list[int]]:
     """Push ``total`` values with so many processes; give the ids of each piece, in order.
 
-    ``values`` is something that can be sliced, or a function of ranges that can be imported. The
-    processes are new ones, which import the main program: it needs the usual guard,
+    ``push`` pushes a piece, in another process: it must be possible to send it there. ``values`` is
+    something that can be sliced, or a function of ranges that can be imported. The processes are
+    new ones, which import the main program: it needs the usual guard,
     ``if __name__ == "__main__"``. Raises PushError.
     """
     context = multiprocessing.get_context("spawn")  # A fork would copy other threads' locks.
@@ -54,9 +47,9 @@ def push(
             for start in range(0, total, PIECE):
                 stop = min(start + PIECE, total)
                 if callable(values):
-                    going.append(pool.submit(target.push_range, values, start, stop))
+                    going.append(pool.submit(Range(push, values), start, stop))
                 else:
-                    going.append(pool.submit(target.push, values[start:stop]))
+                    going.append(pool.submit(push, values[start:stop]))
                 if len(going) == AHEAD * processes:
                     yield going.popleft().result()
             while going:

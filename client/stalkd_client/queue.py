@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from stalkd_client import codecs
@@ -131,7 +132,7 @@ class Queue(Tube):
         ``key`` makes a value's key. ``progress`` is called with the number so far; True draws a bar
         on standard error, for ``total`` values if that is known. ``parallel`` processes share the
         work if ``values`` can be sliced, or is a function that makes the values of a range: see
-        ``stalkd_client.parallel.push``. Raises PushError at the first value that is refused.
+        ``stalkd_client.parallel.share``. Raises PushError at the first value that is refused.
         """
         if total is None and isinstance(values, Sized):
             total = len(values)
@@ -163,13 +164,13 @@ class Queue(Tube):
             raise TypeError(
                 "pushing in parallel takes what can be sliced, or a function of ranges and total="
             )
-        from stalkd_client import parallel as processes  # noqa: PLC0415 - it imports this module
+        from stalkd_client.parallel import share  # noqa: PLC0415 - few need it
 
         spill = self._bodies.spill
         place = None if spill is None else str(spill.directory)
         url, codec = str(self.client.address), self._bodies.codec.name
-        target = processes.Target(self.name, url, codec, place, key, options)
-        return processes.push(target, cast("Sequence[Any] | Ranges", values), total, parallel)
+        push = Elsewhere(self.name, url, codec, place, key, options)
+        return share(push, cast("Sequence[Any] | Ranges", values), total, parallel)
 
     # -- out ------------------------------------------------------------------------------------
 
@@ -223,3 +224,22 @@ class Queue(Tube):
         """Give one leased job after the other, for ever; each is to be ended before the next."""
         while True:
             yield from self.lease(1, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Pushes in another process: what is needed there to be the same queue."""
+
+    name: str
+    url: str
+    codec: str
+    spill: str | None
+    key: Keys | None
+    options: dict[str, Any]
+
+    def __call__(self, values: Iterable[Any]) -> list[int]:
+        """Push a piece; return the ids. Raises PushError."""
+        # Trusted: nothing is read here.
+        with Queue(self.name, self.url, codec=self.codec, trusted=True, spill=self.spill) as queue:
+            ids: list[int] = queue.push_many(list(values), key=self.key, **self.options)
+            return ids

@@ -11,6 +11,7 @@ from typing import Self
 import click
 import pytest
 from stalkd_client import BuriedError, ExistsError, PushError, Queue, StalkdError, parallel, pushing
+from stalkd_client.queue import Elsewhere
 
 
 def numbers(start: int, stop: int) -> list[int]:
@@ -61,8 +62,8 @@ def test_what_cannot_be_shared(url: str, tube: str, values: object) -> None:
 
 def test_ranges_without_processes_need_them(url: str, tube: str) -> None:
     """One process is as good as several."""
-    target = parallel.Target(tube, url, "json", None, key_of, {"attempts": 2})
-    assert len(target.push_range(numbers, 3, 9)) == 6
+    push = Elsewhere(tube, url, "json", None, key_of, {"attempts": 2})
+    assert len(parallel.Range(push, numbers)(3, 9)) == 6
     with Queue(tube, url) as queue:
         assert queue.count() == 6
         assert queue.pop(9) == [3, 4, 5, 6, 7, 8]
