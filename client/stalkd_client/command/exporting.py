@@ -1,0 +1,78 @@
+"""``stalk export``: the jobs of a tube as JSON lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from stalkd_client.client import Client
+from stalkd_client.command import output, records
+from stalkd_client.command.copying import with_bodies
+from stalkd_client.command.exits import CommandError
+from stalkd_client.command.job_list import listed
+from stalkd_client.command.progress import Progress
+from stalkd_client.command.session import Session, connected, require_stalkd
+from stalkd_client.command.tube_stats import STATES
+from stalkd_client.command.values import TUBE
+from stalkd_client.command.whole_tubes import told_of
+from stalkd_client.command.wording import jobs
+
+
+@click.command()
+@click.argument("tube", type=TUBE)
+@click.option("--state", type=click.Choice([*STATES, "all"]), default="all", help="Only these.")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Into this file, which appears when it is complete.",
+)
+@connected
+def export(session: Session, tube: str, state: str, target: Path | None) -> None:
+    """Write the jobs of TUBE as JSON lines.
+
+    They are for `stalk import`, or for other programs. They are only looked at, and stay. A job that comes or goes meanwhile may be there or not.
+    Bodies are exact: `body` if it is UTF-8, else `body_base64`.
+    """
+    with session.client() as client:
+        require_stalkd(client, "beanstalkd lists no jobs, so they cannot be exported")
+        told_of(client, tube)
+        lines = _lines(client, tube, state)
+        if target is None:
+            for line in lines:
+                output.write(line)
+        else:
+            number = _save(lines, target)
+            session.answer(f"exported {jobs(number)} of {tube} to {target}", exported=number)
+
+
+def _lines(client: Client, tube: str, state: str) -> Iterator[str]:
+    for piece in with_bodies(client, listed(client, tube, state)):
+        for told, job in piece:
+            yield output.ENCODE(records.record(told, tube, job.body))
+
+
+def _save(lines: Iterator[str], target: Path) -> int:
+    """Write a file beside it, on the disk, and give it its name in the end."""
+    new = target.with_name(f".{target.name}.{os.getpid()}")
+    progress, number = Progress("exported"), 0
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            for number, line in enumerate(lines, 1):
+                file.write(line + "\n")
+                progress.tell(number)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(target)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise  # The connection's.
+        raise CommandError(f"cannot write {target}: {error.strerror}") from None
+    finally:
+        progress.end()
+        new.unlink(missing_ok=True)
+    return number

@@ -1,0 +1,134 @@
+"""Finding the jobs of a tube that are to be carried away, on any server.
+
+stalkd lists its jobs, and whoever has not reserved a job can delete it as long as nobody else has:
+so there, nothing is reserved, no attempt is counted, and a job stays what it is until it is gone.
+beanstalkd shows one delayed and one buried job at a time; these are carried one by one in the same
+way. Its ready jobs are reserved: all others would have to wait for the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stalkd_client import beyond, requests
+from stalkd_client.client import Client
+from stalkd_client.command.records import Freight, freight_of
+from stalkd_client.command.session import knows_extended
+from stalkd_client.command.tube_stats import ask_all, present
+from stalkd_client.errors import DeadlineSoonError, NotFoundError, TimedOutError
+from stalkd_client.exchange import Request
+from stalkd_client.jobs import Job
+
+BATCH: Final = 100
+"""Jobs on their way at a time: their leases must last until all of them are done with."""
+
+FIRST_BATCH: Final = 10
+"""Jobs taken before anything is known of how large they are."""
+
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of bodies on their way at a time, as far as that can be foreseen."""
+
+PEEKS: Final[dict[str, Callable[[], Request[Job]]]] = {
+    "ready": requests.peek_ready,
+    "delayed": requests.peek_delayed,
+    "buried": requests.peek_buried,
+}
+
+
+@dataclass(slots=True)
+class Parcel:
+    """A job of the source, and what it is to be at the target."""
+
+    job: Job
+    freight: Freight
+
+    @property
+    def is_reserved(self) -> bool:
+        """Tell whether we hold it, and have not only looked at it."""
+        return self.job.connection != 0
+
+
+class Lift:
+    """A tube of a server, on a connection of its own that uses and watches it."""
+
+    def __init__(self, client: Client, tube: str, target: str) -> None:
+        """Connect; the jobs are on their way to the tube ``target``."""
+        self.client, self.tube, self.target = client, tube, target
+        self.extended = knows_extended(client)
+        self._size = FIRST_BATCH
+
+    def next(self, state: str) -> list[Parcel]:
+        """Return some jobs that are in a state; none, when there are no more."""
+        if self.extended:
+            found = self._look(state, self._ids(state))
+        elif state == "ready":
+            found = self._reserve() or self._first(state)  # It may be paused.
+        else:
+            found = self._first(state)
+        largest = max((len(each.job.body) for each in found), default=1)
+        self._size = max(1, min(BATCH, BATCH_BYTES // max(1, largest)))
+        return found
+
+    def _reserve(self) -> list[Parcel]:
+        jobs: list[Job] = []
+        for result in self.client.execute_all([requests.reserve(0)] * self._size):
+            if isinstance(result, Job):
+                jobs.append(result)
+            elif not isinstance(result, (TimedOutError, DeadlineSoonError)):
+                raise result
+        told = self._tell([job.id for job in jobs])
+        return [self._parcel(job, {**told[job.id], "state": "ready"}) for job in jobs]
+
+    def _first(self, state: str) -> list[Parcel]:
+        jobs = ask_all(self.client, [PEEKS[state]()])
+        return self._parcels(state, jobs)
+
+    def _ids(self, state: str) -> list[int]:
+        """Return ids from the beginning: what was carried before is not there any more."""
+        after = 0
+        while True:
+            try:
+                page = self.client.list_jobs(self.tube, state, after=after, limit=self._size)
+            except NotFoundError:
+                return []
+            if page.jobs or not page.next:
+                return [int(str(told["id"])) for told in page.jobs]
+            after = page.next
+
+    def _look(self, state: str, ids: Sequence[int]) -> list[Parcel]:
+        return self._parcels(state, ask_all(self.client, [requests.peek(each) for each in ids]))
+
+    def _parcels(self, state: str, jobs: Sequence[Job]) -> list[Parcel]:
+        told = self._tell([job.id for job in jobs])
+        return [
+            self._parcel(job, told[job.id])
+            for job in jobs
+            if job.id in told and told[job.id]["state"] == state
+        ]
+
+    def _tell(self, ids: Sequence[int]) -> dict[int, Any]:
+        if not self.extended:
+            found = ask_all(self.client, [requests.stats_job(each) for each in ids])
+            return {int(str(each["id"])): each for each in found}
+        pairs = ask_all(self.client, [beyond.explain_job(each) for each in ids])
+        return {int(str(told["id"])): told for told, _ in pairs}
+
+    def _parcel(self, job: Job, told: dict[str, Any]) -> Parcel:
+        return Parcel(job, freight_of(told, self.target, job.body))
+
+    def drop(self, parcels: Sequence[Parcel]) -> list[bool]:
+        """Delete jobs; tell of each whether it was still there for us to delete."""
+        results = self.client.execute_all([requests.delete(each.job) for each in parcels])
+        present(results)
+        return [result is None for result in results]
+
+    def give_back(self, parcels: Sequence[Parcel]) -> None:
+        """Let jobs be as they were."""
+        asked = [
+            requests.release(each.job, priority=each.freight.priority)
+            for each in parcels
+            if each.is_reserved
+        ]
+        ask_all(self.client, asked)

@@ -1,0 +1,74 @@
+"""``stalk ls``: the tubes, and how much there is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any, Final
+
+import click
+
+from stalkd_client.command import baseline, output, tables, times
+from stalkd_client.command.exits import CommandError
+from stalkd_client.command.session import Session, connected
+from stalkd_client.command.tube_stats import STATES, all_tubes, count, number
+from stalkd_client.documents import Mapping
+
+HEADS: Final = (
+    "TUBE",
+    *(">READY", ">RESERVED", ">DELAYED", ">BURIED"),
+    *(">OLDEST", ">PUT", ">DELETED", ">WATCHED", ">WAITING", ">PAUSED"),
+)
+
+
+def _most(state: str, told: Mapping) -> int:
+    return -count(told, state)
+
+
+SORTS: Final[dict[str, Callable[[Mapping], Any]]] = {
+    "name": lambda told: str(told["name"]),
+    **{state: partial(_most, state) for state in STATES},
+    "age": lambda told: -number(told, "oldest-ready-age"),
+}
+
+
+@click.command()
+@click.argument("pattern", default="*", type=click.UNPROCESSED)
+@click.option("--sort", type=click.Choice(list(SORTS)), default="name", help="What comes first.")
+@connected
+def ls(session: Session, pattern: str, sort: str) -> None:
+    """List tubes: how many jobs are where, and how old.
+
+    PATTERN is a name, or several in the way of shells: 'mail*'. OLDEST is the age of the oldest
+    ready job, PUT and DELETED count since `stalk rezero`, else since the tube was made; WATCHED by
+    so many workers, of which so many are WAITING for a job. beanstalkd does not tell ages.
+    """
+    with session.client() as client:
+        found = [told for told in all_tubes(client) if fnmatchcase(str(told["name"]), pattern)]
+        zeros = baseline.load(str(client.address))
+    if not found:
+        raise CommandError(f"no tube is called {pattern!r}")
+    found.sort(key=SORTS[sort])
+    for told in found:
+        told.update(zeros.since(told))
+    if session.as_json:
+        for told in found:
+            output.write_json(told)
+    else:
+        tables.show(HEADS, [row(told) for told in found])
+
+
+def row(told: Mapping) -> list[str]:
+    """Return what is shown of a tube."""
+    oldest, paused = told.get("oldest-ready-age"), number(told, "pause-time-left")
+    return [
+        str(told["name"]),
+        *[str(count(told, state)) for state in STATES],
+        "-" if oldest is None or not count(told, "ready") else times.shown(int(str(oldest))),
+        str(number(told, "inserted")),
+        str(number(told, "completed")),
+        str(number(told, "current-watching")),
+        str(number(told, "current-waiting")),
+        times.shown(paused) if paused else "-",
+    ]

@@ -1,0 +1,50 @@
+"""Writing to the standard output, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Final
+
+ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads the output any more; a BrokenPipeError might be that of a socket."""
+
+
+def write(text: str) -> None:
+    """Write a text and the end of a line."""
+    write_bytes((text + "\n").encode(errors="surrogateescape"))
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes as they are."""
+    try:
+        sys.stdout.buffer.write(data)
+    except BrokenPipeError:
+        raise ReaderGoneError from None
+
+
+def write_json(value: Any) -> None:
+    """Write a value as JSON on one line."""
+    write(ENCODE(value))
+
+
+def flush() -> None:
+    """Let the reader have it all, now."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderGoneError from None
+
+
+def note(text: str) -> None:
+    """Say something to the person at the terminal; it is no part of the result."""
+    flush()
+    sys.stderr.write(text + "\n")
+
+
+def is_terminal() -> bool:
+    """Tell whether a person reads the output."""
+    return sys.stdout.isatty()

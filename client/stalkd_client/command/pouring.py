@@ -1,0 +1,48 @@
+"""Puts of any number of jobs, many on their way at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from stalkd_client.client import Client
+from stalkd_client.errors import ExistsError, StalkdError
+from stalkd_client.exchange import Request
+from stalkd_client.operations import WINDOW, WINDOW_BYTES
+
+
+def windows(asked: Iterable[Request[int]]) -> Iterator[list[Request[int]]]:
+    """Give requests in lists that can be sent at once.
+
+    If the source of them raises ValueError, those before it come first.
+    """
+    piece: list[Request[int]] = []
+    size = 0
+    trouble: ValueError | None = None
+    try:
+        for request in asked:
+            piece.append(request)
+            size += len(request.data)
+            if len(piece) == WINDOW or size >= WINDOW_BYTES:
+                yield piece
+                piece, size = [], 0
+    except ValueError as error:
+        trouble = error
+    if piece:
+        yield piece
+    if trouble is not None:
+        raise trouble
+
+
+def pour(client: Client, asked: Iterable[Request[int]]) -> Iterator[tuple[int, bool]]:
+    """Put jobs; give the id of each, and whether it is new. Raises the first refusal.
+
+    Those behind it in the same window may have been taken.
+    """
+    for window in windows(asked):
+        for result in client.execute_all(window):
+            if isinstance(result, ExistsError):
+                yield result.id, False
+            elif isinstance(result, StalkdError):
+                raise result
+            else:
+                yield result, True

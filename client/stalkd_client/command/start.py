@@ -1,0 +1,41 @@
+"""How the command begins and ends as a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from stalkd_client.command.exits import EXIT_INTERRUPTED, EXIT_PIPE
+from stalkd_client.command.output import ReaderGoneError, flush
+
+
+def main() -> NoReturn:
+    """Run ``stalk`` and exit, quietly when somebody has had enough of it."""
+    try:
+        from stalkd_client.command.root import stalk  # noqa: PLC0415 - Ctrl-C may come here too
+
+        code = _run(stalk.main)
+        flush()
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except ReaderGoneError:
+        code = EXIT_PIPE
+    _leave(code)
+
+
+def _run(command: object) -> int:
+    try:
+        command(prog_name="stalk")  # type: ignore[operator]  # click's main
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; what is still to be written to a reader that is gone must not be complained about."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if code == EXIT_PIPE:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
