@@ -66,10 +66,10 @@ def mv(
 ) -> None:
     """Carry jobs of TUBE to TARGET, of another server too.
 
-    Workers may run. This is the way from beanstalkd to stalkd: let producers put there, workers watch both, then
-    carry the rest over. Ready, delayed and buried jobs keep their state; ids are new. Nothing is
-    lost, whatever dies meanwhile; started again, it goes on where it was. Within one stalkd, the
-    server moves ready and delayed jobs itself.
+    Workers may run. This is the way from beanstalkd to stalkd: let producers put there, workers
+    watch both, then carry the rest over. Ready, delayed and buried jobs keep their state; ids are
+    new. Nothing is lost, whatever dies meanwhile; started again, it goes on where it was. Within
+    one stalkd, the server moves ready and delayed jobs itself.
     """
     urls = from_url or session.url, to_url or from_url or session.url
     states: Sequence[str] = STATES if state is None else (state,)
@@ -191,8 +191,9 @@ def cp(
 ) -> None:
     """Copy jobs of TUBE to TARGET, of another server too.
 
-    Ready, delayed and buried jobs keep their state. TUBE is only looked at, so its server must be a stalkd. Each copy has a key, so that a second
-    run copies none twice as long as the first copy lives; beanstalkd knows no keys.
+    Ready, delayed and buried jobs keep their state. TUBE is only looked at, so its server must be a
+    stalkd. Each copy has a key, so that a second run copies none twice as long as the first copy
+    lives; beanstalkd knows no keys.
     """
     urls = from_url or session.url, to_url or from_url or session.url
     with client_of(urls[0], use=source) as giver, client_of(urls[1], use=target) as taker:

@@ -35,8 +35,9 @@ from stalkd_client.command.wording import jobs
 def export(session: Session, tube: str, state: str, target: Path | None) -> None:
     """Write the jobs of TUBE as JSON lines.
 
-    They are for `stalk import`, or for other programs. They are only looked at, and stay. A job that comes or goes meanwhile may be there or not.
-    Bodies are exact: `body` if it is UTF-8, else `body_base64`.
+    They are for `stalk import`, or for other programs. They are only looked at, and stay. A job
+    that comes or goes meanwhile may be there or not. Bodies are exact: `body` if it is UTF-8, else
+    `body_base64`.
     """
     with session.client() as client:
         require_stalkd(client, "beanstalkd lists no jobs, so they cannot be exported")

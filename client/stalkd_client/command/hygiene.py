@@ -40,7 +40,8 @@ ILLS: Final = {
 def ping(session: Session, timeout: float) -> None:
     """Tell whether the server is well, by the exit code.
 
-    That is 0 if it is, 3 if it does not answer, 4 if it is ill. It is ill when its log cannot be written any more, or the disk is full.
+    That is 0 if it is, 3 if it does not answer, 4 if it is ill. It is ill when its log cannot be
+    written any more, or the disk is full.
     """
     with session.client() as client:
         told, took = _ask(client, max(timeout, 0.001))

@@ -45,9 +45,10 @@ def import_(
 ) -> None:
     """Put the jobs that `stalk export` wrote, as they were.
 
-    They come from FILE, or from the standard input. Each line needs a body or a body_base64; pri, ttr, state, time-left, key, expires-in, attempts,
-    dead and tube are optional. A file is read to its end before the first job is put: if a line is
-    wrong, nothing is done. Of the standard input, the lines before a wrong one are put.
+    They come from FILE, or from the standard input. Each line needs a body or a body_base64; pri,
+    ttr, state, time-left, key, expires-in, attempts, dead and tube are optional. A file is read to
+    its end before the first job is put: if a line is wrong, nothing is done. Of the standard input,
+    the lines before a wrong one are put.
     """
     progress = Progress("imported")
     with session.client() as client:

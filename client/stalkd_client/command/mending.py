@@ -40,7 +40,8 @@ def kick(
 ) -> None:
     """Make buried jobs of TUBE ready: NUMBER, or 1.
 
-    Those buried longest come first. Or all of them (--all), or certain jobs, buried or delayed (--job ID, which may be repeated).
+    Those buried longest come first. Or all of them (--all), or certain jobs, buried or delayed
+    (--job ID, which may be repeated).
     """
     if (
         bool(job_ids) == bool(tube)

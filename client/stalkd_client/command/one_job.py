@@ -57,7 +57,8 @@ def show(session: Session, job_id: int, raw: bool) -> None:
 def peek(session: Session, tube: str, state: str, raw: bool) -> None:
     """Show the next job of TUBE without taking it.
 
-    That is the one to be reserved next, or to become ready next; of buried jobs, it is the one that a kick would make ready first.
+    That is the one to be reserved next, or to become ready next; of buried jobs, it is the one that
+    a kick would make ready first.
     """
     with session.client(use=tube) as client:
         try:

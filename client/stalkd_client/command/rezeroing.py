@@ -18,8 +18,8 @@ from stalkd_client.command.values import TUBE
 def rezero(session: Session, tubes: tuple[str, ...], undo: bool) -> None:
     """Count PUT and DELETED of `stalk ls` from now on.
 
-    Of all tubes, or of these. Nothing changes on the server, and for nobody else: the numbers are kept in
-    $XDG_STATE_HOME/stalkd/rezero.json, else in ~/.local/state.
+    Of all tubes, or of these. Nothing changes on the server, and for nobody else: the numbers are
+    kept in $XDG_STATE_HOME/stalkd/rezero.json, else in ~/.local/state.
     """
     with session.client() as client:
         told = [each for each in all_tubes(client) if not tubes or each["name"] in tubes]

@@ -81,7 +81,8 @@ def _purge_one_by_one(client: Client, state: str, most: int) -> int:
 def release(session: Session, tube: str, yes: bool) -> None:
     """Take back all jobs of TUBE that workers hold.
 
-    They become ready at once. For workers that hang: those that do not, lose their jobs too, and the work is done twice.
+    They become ready at once. For workers that hang: those that do not, lose their jobs too, and
+    the work is done twice.
     """
     with session.client() as client:
         require_stalkd(client, "beanstalkd cannot end leases: stop the worker, or wait for its TTR")
