@@ -11,7 +11,7 @@ MINUTE: Final = 60
 HOUR: Final = 3_600
 DAY: Final = 86_400
 
-_WHOLE: Final = re.compile(r"(?:\d{1,12}(?:\.\d{1,3})?[smhd]?)+")
+_WHOLE: Final = re.compile(r"(?:\d{1,12}(?:\.\d{1,3})?[smhd]?)+", re.ASCII)
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 
 

@@ -17,7 +17,7 @@ MOST_ID: Final = (1 << 64) - 1
 MOST_RATE: Final = 1_000_000
 """Jobs per second: more than any server moves."""
 
-_RATE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(?:/(s|m|h))?")
+_RATE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(?:/(s|m|h))?", re.ASCII)
 
 
 class Duration(click.ParamType[float]):
