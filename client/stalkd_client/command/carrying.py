@@ -24,7 +24,7 @@ from stalkd_client.command.interrupts import Stop
 from stalkd_client.command.landing import Landing
 from stalkd_client.command.lifting import Lift
 from stalkd_client.command.progress import Progress
-from stalkd_client.command.session import Session, client_of, local, require_stalkd
+from stalkd_client.command.session import Session, client_of, connected, require_stalkd
 from stalkd_client.command.tube_stats import count
 from stalkd_client.command.values import TUBE
 from stalkd_client.command.whole_tubes import told_of
@@ -37,7 +37,7 @@ STEP: Final = 1_000
 source_tube = click.argument("source", type=TUBE, metavar="TUBE")
 target_tube = click.argument("target", type=TUBE)
 from_url = click.option(
-    "--from", "from_url", metavar="URL", help="The server of TUBE.  [default: that of `stalk`]"
+    "--from", "from_url", metavar="URL", help="The server of TUBE.  [default: that of --url]"
 )
 to_url = click.option(
     "--to", "to_url", metavar="URL", help="The server of TARGET.  [default: the same]"
@@ -53,7 +53,7 @@ one_state = click.option("--state", type=click.Choice(STATES), help="Only these.
 @one_state
 @click.option("--as-ready", is_flag=True, help="Buried jobs become ready at the target.")
 @click.option("--follow", is_flag=True, help="Go on until workers hold no job of TUBE either.")
-@local
+@connected
 def mv(
     session: Session,
     source: str,
@@ -180,7 +180,7 @@ def _why(refusal: StalkdError, target: str) -> str:
 @from_url
 @to_url
 @one_state
-@local
+@connected
 def cp(
     session: Session,
     source: str,

@@ -16,7 +16,7 @@ from stalkd_client.client import Client
 from stalkd_client.command.pouring import windows
 from stalkd_client.command.records import Freight
 from stalkd_client.command.session import knows_extended
-from stalkd_client.command.tube_stats import ask_all, pieces
+from stalkd_client.command.tube_stats import ask_all, pieces, present
 from stalkd_client.errors import StalkdError
 from stalkd_client.exchange import Request
 
@@ -72,9 +72,7 @@ class Landing:
         for piece in pieces(landed):
             held = self._held([job for job, _ in piece])
             priorities = {job: freight.priority for job, freight in piece if job in held}
-            taken = ask_all(self.client, [requests.reserve_job(j) for j in priorities])
-            asked = [requests.bury(job, priority=priorities[job.id]) for job in taken]
-            ask_all(self.client, asked)
+            bury_all(self.client, priorities)
 
     def let_go(self, jobs: Sequence[int]) -> int:
         """Make those of these jobs ready that are held back here; return how many."""
@@ -99,3 +97,17 @@ class Landing:
 
     def _all(self, asked: Sequence[Request[None]]) -> int:
         return sum(len(ask_all(self.client, piece)) for piece in pieces(asked))
+
+
+def bury_all(client: Client, priorities: dict[int, int]) -> dict[int, bool]:
+    """Bury jobs that nobody holds, with these priorities; tell of each whether it was done.
+
+    Only reserved jobs can be buried. Both commands go out together: if the connection broke between
+    them, a job that was delayed or buried would become ready.
+    """
+    pairs: list[Request[Any]] = []
+    for job, priority in priorities.items():
+        pairs += [requests.reserve_job(job), requests.bury(job, priority=priority)]
+    results = client.execute_all(pairs)
+    present(results)
+    return dict(zip(priorities, [result is None for result in results[1::2]], strict=True))

@@ -10,8 +10,9 @@ import click
 from stalkd_client import requests
 from stalkd_client.client import Client
 from stalkd_client.command.exits import EXIT_USAGE, CommandError
+from stalkd_client.command.landing import bury_all
 from stalkd_client.command.session import Session, asks, connected, make_sure
-from stalkd_client.command.tube_stats import ask_all, count, pieces, present
+from stalkd_client.command.tube_stats import ask_all, count, pieces
 from stalkd_client.command.values import COUNT, ID, TUBE
 from stalkd_client.command.wording import jobs
 from stalkd_client.errors import NotFoundError, StalkdError
@@ -108,12 +109,11 @@ def bury(session: Session, job_ids: tuple[int, ...]) -> None:
     To do so they are reserved for a moment, which counts as an attempt.
     """
     with session.client() as client:
-        told = client.execute_all([requests.stats_job(each) for each in job_ids])
-        priorities = {int(str(each["id"])): int(str(each["pri"])) for each in present(told)}
-        held = ask_all(client, [requests.reserve_job(each) for each in priorities])
-        asked = [requests.bury(job, priority=priorities[job.id]) for job in held]
-        results = client.execute_all(asked)
-        done = dict(zip((job.id for job in held), results, strict=True))
+        done: dict[int, Any] = {}
+        for piece in pieces(dict.fromkeys(job_ids)):
+            told = ask_all(client, [requests.stats_job(each) for each in piece])
+            priorities = {int(str(each["id"])): int(str(each["pri"])) for each in told}
+            done |= {each: None for each, was in bury_all(client, priorities).items() if was}
     _tell(session, job_ids, done, "buried", "is not there, or somebody holds it")
 
 

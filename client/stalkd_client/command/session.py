@@ -67,18 +67,6 @@ def connected(command: Callable[..., None]) -> Callable[..., None]:
     return update_wrapper(run, command)
 
 
-def local(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a subcommand that has addresses of its own the option --json, and a session."""
-
-    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
-    @click.pass_context
-    def run(ctx: click.Context, /, **given: Any) -> None:
-        url = ctx.find_root().params.get("url")
-        command(Session(url, given.pop("as_json")), **given)
-
-    return update_wrapper(run, command)
-
-
 def asks(command: Callable[P, None]) -> Callable[P, None]:
     """Give a subcommand that destroys something the option --yes."""
     return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(command)
