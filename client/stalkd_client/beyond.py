@@ -23,8 +23,10 @@ def probe() -> Request[None]:
         line = yield None
         if line.startswith(b"OK "):
             yield from replies.body("get-policy", line[3:])
-        elif line != b"NOT_FOUND":
+        elif line in {b"UNKNOWN_COMMAND", b"BAD_FORMAT"}:
             raise UnsupportedByServerError(line.decode("latin-1"))
+        elif line != b"NOT_FOUND":
+            replies.refuse("get-policy", line)  # It may be no Beanstalk server at all.
 
     return Request("get-policy", b"get-policy default\r\n", read, again=True)
 

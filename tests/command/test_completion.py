@@ -26,7 +26,7 @@ def complete(words: str, url: str) -> list[str]:
         timeout=30,
     )
     assert result.stderr == ""
-    return [line.partition(",")[2] for line in result.stdout.splitlines()]
+    return [line.partition(",")[2] for line in result.stdout.splitlines() if line]
 
 
 def test_commands_are_completed(url: str) -> None:

@@ -79,3 +79,24 @@ def test_exit_codes_are_in_the_page() -> None:
     codes = {str(value) for name, value in vars(exits).items() if name.startswith("EXIT_")}
     section = PAGE.split(".Sh EXIT STATUS")[1].split("\n.Sh ")[0]
     assert set(re.findall(r"^\.It (\d+)", section, re.MULTILINE)) == codes
+
+
+PROSE = [
+    line
+    for path in ("README.md", "docs/stalk.md", "docs/design.md", "man/stalk.1")
+    for line in re.findall(
+        r"(?:`|\$ |^)stalk ([a-z][a-z-]*(?: [^`\n]*)?)", (ROOT / path).read_text(), re.MULTILINE
+    )
+]
+
+
+@pytest.mark.parametrize("line", sorted(set(PROSE)))
+def test_what_pages_say_is_no_invention(line: str) -> None:
+    """Commands and options that stand in examples exist."""
+    name, *words = line.replace("`", " ").split("#")[0].split("|")[0].split("&&")[0].split()
+    options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+    assert options <= declared(stalk.commands[name]) | COMMON
+
+
+def test_there_are_examples() -> None:
+    assert len(set(PROSE)) > 20

@@ -25,7 +25,7 @@ from stalkd_client.command.landing import Landing
 from stalkd_client.command.lifting import Lift
 from stalkd_client.command.progress import Progress
 from stalkd_client.command.session import Session, client_of, connected, require_stalkd
-from stalkd_client.command.tube_stats import count
+from stalkd_client.command.tube_stats import count, server_id
 from stalkd_client.command.values import TUBE
 from stalkd_client.command.whole_tubes import told_of
 from stalkd_client.command.wording import jobs
@@ -79,7 +79,7 @@ def mv(
     ):
         same = _same_server(giver, taker, source, target)
         lift, landing = Lift(giver, source, target), Landing(taker, target)
-        ferry = Ferry(lift, landing, str(giver.stats()["id"]), as_ready)
+        ferry = Ferry(lift, landing, server_id(giver), as_ready)
         told = told_of(giver, source)
         progress = Progress("carried", sum(count(told, each) for each in states))
         with Stop() as stop:
@@ -140,7 +140,7 @@ def _move(
 
 def _same_server(giver: Client, taker: Client, source: str, target: str) -> bool:
     """Tell whether it is one and the same. Raises CommandError if the tube is, too."""
-    same = giver.stats()["id"] == taker.stats()["id"]
+    same = server_id(giver) == server_id(taker)
     if same and source == target:
         raise CommandError("TUBE and TARGET are one and the same", EXIT_USAGE)
     return same
@@ -202,7 +202,7 @@ def cp(
         told, landing = told_of(giver, source), Landing(taker, target)
         states = STATES if state is None else (state,)
         progress = Progress("copied", sum(count(told, each) for each in states))
-        whence = giver, str(giver.stats()["id"]), source
+        whence = giver, server_id(giver), source
         with Stop() as stop:
             copies = copy(whence, landing, states, progress.tell, lambda: stop.asked)
         progress.end()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from stalkd_client import requests
 from stalkd_client.client import Client
-from stalkd_client.command.job_list import Told, listed
+from stalkd_client.command.job_list import Told, by_size, listed
 from stalkd_client.command.landing import Landing
 from stalkd_client.command.records import freight_of
-from stalkd_client.command.tube_stats import ask_all, pieces
+from stalkd_client.command.tube_stats import ask_all
 from stalkd_client.errors import ExistsError, StalkdError
 from stalkd_client.jobs import Job
 
@@ -26,7 +26,7 @@ class Copies:
 
 def with_bodies(client: Client, found: Iterator[Told]) -> Iterator[list[tuple[Told, Job]]]:
     """Give jobs with their bodies, some at a time; what goes meanwhile is left out."""
-    for piece in pieces(found):
+    for piece in by_size(found):
         jobs = ask_all(client, [requests.peek(told["id"]) for told in piece])
         told_of = {told["id"]: told for told in piece}
         yield [(told_of[job.id], job) for job in jobs]

@@ -21,6 +21,9 @@ LOOK_AGAIN_S: Final = 0.25
 PING_S: Final = 5.0
 """How long a healthy server may take to answer: a hundred times what a busy one takes."""
 
+LEAST_PING_S: Final = 0.001
+"""No time at all would be over before the answer is looked for."""
+
 AT_WORK: Final = ("ready", "reserved", "delayed")
 """States of jobs that somebody is still going to do."""
 
@@ -43,8 +46,9 @@ def ping(session: Session, timeout: float) -> None:
     That is 0 if it is, 3 if it does not answer, 4 if it is ill. It is ill when its log cannot be
     written any more, or the disk is full.
     """
-    with session.client() as client:
-        told, took = _ask(client, max(timeout, 0.001))
+    limit = max(timeout, LEAST_PING_S)
+    with session.client(connect_timeout=limit, patience=limit) as client:
+        told, took = _ask(client, limit)
     state = str(told.get("binlog-state", "ok"))
     values: dict[str, Any] = {
         "address": str(client.address),
@@ -64,20 +68,18 @@ def ping(session: Session, timeout: float) -> None:
 
 def _ask(client: Client, timeout: float) -> tuple[Mapping, float]:
     """Return what the server tells, and the time of a round trip on a connection that is made."""
-    quick = Client(str(client.address), connect_timeout=timeout, patience=timeout)
-    with quick:
-        try:
-            quick.list_tube_used()
-            begun = time.monotonic()
-            quick.list_tube_used()
-            took = time.monotonic() - begun
-            return quick.stats(), took
-        except TimeoutError:
-            raise CommandError(
-                f"{quick.address} gave no answer in {timeout:g} s: the server hangs, is very busy,"
-                " or the disk of its log is stalled",
-                EXIT_UNREACHABLE,
-            ) from None
+    try:
+        client.list_tube_used()
+        begun = time.monotonic()
+        client.list_tube_used()
+        took = time.monotonic() - begun
+        return client.stats(), took
+    except TimeoutError:
+        raise CommandError(
+            f"{client.address} gave no answer in {timeout:g} s: the server hangs, is very busy,"
+            " or the disk of its log is stalled",
+            EXIT_UNREACHABLE,
+        ) from None
 
 
 @click.command("wait-empty")

@@ -13,12 +13,15 @@ from stalkd_client.client import Client
 from stalkd_client.command import bodies, output, tables, times
 from stalkd_client.command.exits import CommandError
 from stalkd_client.command.session import Session, connected, knows_extended
-from stalkd_client.command.tube_stats import AT_ONCE, STATES, ask_all, pieces
+from stalkd_client.command.tube_stats import AT_ONCE, STATES, ask_all
 from stalkd_client.command.values import COUNT, TUBE
 from stalkd_client.errors import NotFoundError
 
 DEFAULT_LIMIT: Final = 50
 """Jobs shown if nobody says how many: a screen or two."""
+
+PIECE_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of bodies that are fetched together, but for one large body."""
 
 HEADS: Final = (
     *(">ID", "STATE", ">PRI", ">AGE", ">LEFT", ">RESERVED", ">BYTES", "KEY", "DIED", "BODY"),
@@ -74,6 +77,20 @@ def listed(client: Client, tube: str, state: str, after: int = 0) -> Iterator[To
             return
 
 
+def by_size(found: Iterator[Told]) -> Iterator[list[Told]]:
+    """Give jobs in lists whose bodies can be held in memory."""
+    piece: list[Told] = []
+    size = 0
+    for told in found:
+        piece.append(told)
+        size += told["bytes"]
+        if len(piece) == AT_ONCE or size >= PIECE_BYTES:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
 def first_ones(client: Client, state: str) -> Iterator[Told]:
     """Give the first job of each state that any server shows, of the tube in use."""
     looks = {
@@ -96,7 +113,7 @@ def _write(session: Session, client: Client, found: Iterator[Told]) -> int:
             last = told["id"]
         return last
     rows = []
-    for piece in pieces(found):
+    for piece in by_size(found):
         texts = _bodies(client, piece)
         rows += [row(told, texts.get(told["id"], b"")) for told in piece]
         last = piece[-1]["id"]

@@ -30,6 +30,9 @@ FIRST_BATCH: Final = 10
 BATCH_BYTES: Final = 4 * 1024 * 1024
 """Bytes of bodies on their way at a time, as far as that can be foreseen."""
 
+AT_END: Final = -1
+"""Stands for the place behind the last page of a list."""
+
 PEEKS: Final[dict[str, Callable[[], Request[Job]]]] = {
     "ready": requests.peek_ready,
     "delayed": requests.peek_delayed,
@@ -58,11 +61,12 @@ class Lift:
         self.client, self.tube, self.target = client, tube, target
         self.extended = knows_extended(client)
         self._size = FIRST_BATCH
+        self._after = 0
 
     def next(self, state: str) -> list[Parcel]:
         """Return some jobs that are in a state; none, when there are no more."""
         if self.extended:
-            found = self._look(state, self._ids(state))
+            found = self._listed(state) or self._listed(state)  # On to the end, then all around.
         elif state == "ready":
             found = self._reserve() or self._first(state)  # It may be paused.
         else:
@@ -79,23 +83,36 @@ class Lift:
             elif not isinstance(result, (TimedOutError, DeadlineSoonError)):
                 raise result
         told = self._tell([job.id for job in jobs])
-        return [self._parcel(job, {**told[job.id], "state": "ready"}) for job in jobs]
+        return [
+            self._parcel(job, {**told[job.id], "state": "ready"}) for job in jobs if job.id in told
+        ]
 
     def _first(self, state: str) -> list[Parcel]:
-        jobs = ask_all(self.client, [PEEKS[state]()])
-        return self._parcels(state, jobs)
+        while jobs := ask_all(self.client, [PEEKS[state]()]):
+            if parcels := self._parcels(state, jobs):
+                return parcels
+        return []
+
+    def _listed(self, state: str) -> list[Parcel]:
+        """Return the next jobs of the list; none, at its end, and then begin anew."""
+        while ids := self._ids(state):
+            if parcels := self._look(state, ids):
+                return parcels
+        return []
 
     def _ids(self, state: str) -> list[int]:
-        """Return ids from the beginning: what was carried before is not there any more."""
-        after = 0
-        while True:
+        """Return some ids, from where the last ones ended."""
+        ids: list[int] = []
+        while not ids and self._after >= 0:
             try:
-                page = self.client.list_jobs(self.tube, state, after=after, limit=self._size)
+                page = self.client.list_jobs(self.tube, state, after=self._after, limit=self._size)
             except NotFoundError:
-                return []
-            if page.jobs or not page.next:
-                return [int(str(told["id"])) for told in page.jobs]
-            after = page.next
+                break
+            ids = [int(str(told["id"])) for told in page.jobs]
+            self._after = page.next or AT_END
+        if not ids:
+            self._after = 0
+        return ids
 
     def _look(self, state: str, ids: Sequence[int]) -> list[Parcel]:
         return self._parcels(state, ask_all(self.client, [requests.peek(each) for each in ids]))

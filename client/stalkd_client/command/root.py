@@ -51,12 +51,12 @@ class Root(click.Group):
         """Run a subcommand."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # Abort: Ctrl-C at a question.
             ctx.exit(EXIT_INTERRUPTED)
         except output.ReaderGoneError:
             _let_go()
             ctx.exit(EXIT_PIPE)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (click.ClickException, click.exceptions.Exit):
             raise
         except (CommandError, StalkdError, OSError) as error:
             ctx.exit(_complain(error, ctx))

@@ -15,7 +15,6 @@ from stalkd_client.client import Client
 from stalkd_client.command import output
 from stalkd_client.command.exits import EXIT_USAGE, CommandError, NeedsStalkdError
 from stalkd_client.errors import UnsupportedByServerError
-from stalkd_client.standing import DEFAULT_TUBE
 
 P = ParamSpec("P")
 
@@ -29,9 +28,9 @@ class Session:
     url: str | None
     as_json: bool
 
-    def client(self, *, use: str = DEFAULT_TUBE, watch: str = DEFAULT_TUBE) -> Client:
-        """Return a client of the server."""
-        return client_of(self.url, use=use, watch=watch)
+    def client(self, **options: Any) -> Client:
+        """Return a client of the server, with options of Client."""
+        return client_of(self.url, **options)
 
     def answer(self, text: str, **values: Any) -> None:
         """Write the result: a sentence, or its values as JSON."""
@@ -46,10 +45,10 @@ class Session:
             output.note(f"stalk: {text}")
 
 
-def client_of(url: str | None, *, use: str = DEFAULT_TUBE, watch: str = DEFAULT_TUBE) -> Client:
-    """Return a client of the server at an address."""
+def client_of(url: str | None, **options: Any) -> Client:
+    """Return a client of the server at an address, with options of Client."""
     try:
-        return Client(url, use=use, watch=watch)
+        return Client(url, **options)
     except ValueError as error:
         raise CommandError(str(error), EXIT_USAGE) from None
 

@@ -21,6 +21,9 @@ from stalkd_client.command.values import DURATION
 DEFAULT_INTERVAL_S: Final = 1.0
 """Between two looks: what eyes follow, and a server does not feel."""
 
+PATIENCE_S: Final = 3.0
+"""How long the screen may stand still when the server hangs, before it says so."""
+
 LEAST_INTERVAL_S: Final = 0.1
 """A look at ten thousand tubes takes a server some milliseconds."""
 
@@ -48,7 +51,7 @@ def top(session: Session, interval: float, order: str) -> None:
     writes one line for each tube.
     """
     interval = max(interval, LEAST_INTERVAL_S)
-    with session.client() as client:
+    with session.client(patience=PATIENCE_S) as client:
         if session.as_json:
             before = sample(client)
             time.sleep(interval)
@@ -57,8 +60,7 @@ def top(session: Session, interval: float, order: str) -> None:
             return
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise CommandError("this needs a terminal; --json does not", EXIT_USAGE)
-        run = _screen()
-        run(client, interval, order)
+        _screen()(client, interval, order)
 
 
 def sample(client: Client) -> Sample:

@@ -58,6 +58,11 @@ def number(told: Mapping, key: str) -> int:
     return int(str(told.get(key, 0)))
 
 
+def server_id(client: Client) -> str:
+    """Return what no other server has, nor this one after a restart; its address, if it is old."""
+    return str(client.stats().get("id") or client.address)
+
+
 def pieces(items: Iterable[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
     """Give the items in lists that are not too long.
 
