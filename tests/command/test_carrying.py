@@ -220,6 +220,39 @@ def test_killed_and_run_again_it_loses_and_doubles_nothing(
     assert both(either, target) == (Counter(), jobs)
 
 
+@pytest.mark.needs("beanstalkd")
+@pytest.mark.parametrize("comes_through", [False, True])
+def test_after_a_kill_no_worker_of_beanstalkd_does_what_is_half_done(
+    run: Stalk, original: str, target: str, comes_through: bool
+) -> None:
+    """A worker takes all it can get before it is run again; each job is on one side alone."""
+    jobs = fill(original)
+    with gate_to(original) as gate:
+
+        def watch(data: bytes) -> bool:
+            if not data.startswith(b"delete "):
+                return True
+            process.kill()
+            return comes_through
+
+        with Client(original, use="mail", watch="mail") as worker:
+            process = start("mv", "mail", "new", "--from", gate.url, "--to", target)
+            gate.watch = watch
+            process.communicate(timeout=30)
+            assert process.returncode == -signal.SIGKILL
+            wait_until_nothing_is_held(original)
+            done: Counter[tuple[str, str]] = Counter()
+            while worker.stats_tube("mail")["current-jobs-ready"]:
+                job = worker.reserve(0)
+                worker.delete(job)
+                done["ready", job.body.decode()] += 1
+    assert 0 < done.total() < READY
+    assert run("mv", "mail", "new", "--from", original, "--to", target).code == 0
+    before, after = both(original, target)
+    assert before == Counter()
+    assert after + done == jobs
+
+
 def wait_until_nothing_is_held(url: str) -> None:
     with Client(url) as client:
         while client.stats()["current-jobs-reserved"]:

@@ -2,7 +2,7 @@
 
 For each batch of jobs:
 
-1.  They are looked at, and reserved where that cannot be avoided (see ``lifting``).
+1.  They are looked at, or held back where that cannot be avoided (see ``lifting``).
 2.  They are put at the target, held back: no worker gets them there yet.
 3.  They are deleted at the source. What cannot be deleted, as a worker has it by now, is deleted at
     the target instead.

@@ -3,7 +3,9 @@
 stalkd lists its jobs, and whoever has not reserved a job can delete it as long as nobody else has:
 so there, nothing is reserved, no attempt is counted, and a job stays what it is until it is gone.
 beanstalkd shows one delayed and one buried job at a time; these are carried one by one in the same
-way. Its ready jobs are reserved: all others would have to wait for the first one.
+way. Its ready jobs are reserved, as all others would have to wait for the first one, and released
+at once with the delay of jobs that are held back: so no worker gets them, even if we die, and no
+lease of ours can end.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 from stalkd_client import beyond, requests
 from stalkd_client.client import Client
+from stalkd_client.command.landing import HOLD_S
 from stalkd_client.command.records import Freight, freight_of
 from stalkd_client.command.session import knows_extended
 from stalkd_client.command.tube_stats import ask_all, present
@@ -22,7 +25,7 @@ from stalkd_client.exchange import Request
 from stalkd_client.jobs import Job
 
 BATCH: Final = 100
-"""Jobs on their way at a time: their leases must last until all of them are done with."""
+"""Jobs on their way at a time: what a crash leaves half done."""
 
 FIRST_BATCH: Final = 10
 """Jobs taken before anything is known of how large they are."""
@@ -46,11 +49,7 @@ class Parcel:
 
     job: Job
     freight: Freight
-
-    @property
-    def is_reserved(self) -> bool:
-        """Tell whether we hold it, and have not only looked at it."""
-        return self.job.connection != 0
+    is_held_back: bool = False  # at the source, by us
 
 
 class Lift:
@@ -84,8 +83,20 @@ class Lift:
                 raise result
         told = self._tell([job.id for job in jobs])
         return [
-            self._parcel(job, {**told[job.id], "state": "ready"}) for job in jobs if job.id in told
+            Parcel(
+                Job(job.id, job.body), self._freight(job, {**told[job.id], "state": "ready"}), True
+            )
+            for job in self._hold_back([job for job in jobs if job.id in told], told)
         ]
+
+    def _hold_back(self, jobs: Sequence[Job], told: dict[int, Any]) -> list[Job]:
+        """Release jobs with a delay; return those that we had still reserved."""
+        asked = [
+            requests.release(job, priority=int(told[job.id]["pri"]), delay=HOLD_S) for job in jobs
+        ]
+        results = self.client.execute_all(asked)
+        present(results)
+        return [job for job, result in zip(jobs, results, strict=True) if result is None]
 
     def _first(self, state: str) -> list[Parcel]:
         while jobs := ask_all(self.client, [PEEKS[state]()]):
@@ -133,7 +144,12 @@ class Lift:
         return {int(str(told["id"])): told for told, _ in pairs}
 
     def _parcel(self, job: Job, told: dict[str, Any]) -> Parcel:
-        return Parcel(job, freight_of(told, self.target, job.body))
+        held_back = told["state"] == "delayed" and told.get("delay") == HOLD_S
+        known = {**told, "state": "ready"} if held_back else told
+        return Parcel(job, self._freight(job, known), held_back)
+
+    def _freight(self, job: Job, told: dict[str, Any]) -> Freight:
+        return freight_of(told, self.target, job.body)
 
     def drop(self, parcels: Sequence[Parcel]) -> list[bool]:
         """Delete jobs; tell of each whether it was still there for us to delete."""
@@ -143,9 +159,4 @@ class Lift:
 
     def give_back(self, parcels: Sequence[Parcel]) -> None:
         """Let jobs be as they were."""
-        asked = [
-            requests.release(each.job, priority=each.freight.priority)
-            for each in parcels
-            if each.is_reserved
-        ]
-        ask_all(self.client, asked)
+        ask_all(self.client, [requests.kick_job(each.job) for each in parcels if each.is_held_back])
