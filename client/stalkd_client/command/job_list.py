@@ -14,7 +14,7 @@ from stalkd_client.command import bodies, output, tables, times
 from stalkd_client.command.exits import CommandError
 from stalkd_client.command.session import Session, connected, knows_extended
 from stalkd_client.command.tube_stats import AT_ONCE, STATES, ask_all
-from stalkd_client.command.values import COUNT, TUBE
+from stalkd_client.command.values import AFTER, COUNT, TUBE
 from stalkd_client.errors import NotFoundError
 
 DEFAULT_LIMIT: Final = 50
@@ -35,7 +35,7 @@ Told = dict[str, Any]
 @click.option("--state", type=click.Choice([*STATES, "all"]), default="all", help="Only these.")
 @click.option("--limit", type=COUNT, help=f"So many at most.  [default: {DEFAULT_LIMIT}]")
 @click.option("--all", "everything", is_flag=True, help="As many as there are.")
-@click.option("--after", type=click.IntRange(0), default=0, metavar="ID", help="Only behind it.")
+@click.option("--after", type=AFTER, default=0, metavar="ID", help="Only larger ids.")
 @connected
 def jobs(
     session: Session,

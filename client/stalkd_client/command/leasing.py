@@ -64,8 +64,8 @@ def reserve(
 ) -> None:
     """Take the next job of the TUBEs, show it, then decide.
 
-    Your answer must come within the job's time to run: then it goes back by itself. Without an
-    answer, as after Ctrl-C, it goes back too.
+    Answer within the job's time to run: after that it goes back by itself. Without an answer, as
+    after Ctrl-C, it goes back too.
     """
     if then == "ask" and not sys.stdin.isatty():
         raise CommandError("there is nobody to ask: say --then ack, release or bury", EXIT_USAGE)

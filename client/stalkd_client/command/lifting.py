@@ -82,12 +82,9 @@ class Lift:
             elif not isinstance(result, (TimedOutError, DeadlineSoonError)):
                 raise result
         told = self._tell([job.id for job in jobs])
-        return [
-            Parcel(
-                Job(job.id, job.body), self._freight(job, {**told[job.id], "state": "ready"}), True
-            )
-            for job in self._hold_back([job for job in jobs if job.id in told], told)
-        ]
+        held_back = self._hold_back([job for job in jobs if job.id in told], told)
+        now = {"state": "delayed", "delay": HOLD_S}
+        return [self._parcel(Job(job.id, job.body), {**told[job.id], **now}) for job in held_back]
 
     def _hold_back(self, jobs: Sequence[Job], told: dict[int, Any]) -> list[Job]:
         """Release jobs with a delay; return those that we had still reserved."""

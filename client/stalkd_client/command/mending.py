@@ -39,7 +39,7 @@ def kick(
     job_ids: tuple[int, ...],
     delayed: bool,
 ) -> None:
-    """Make buried jobs of TUBE ready: NUMBER, or 1.
+    """Make buried jobs of TUBE ready: NUMBER of them, or 1.
 
     Those buried longest come first. Or all of them (--all), or certain jobs, buried or delayed
     (--job ID, which may be repeated).

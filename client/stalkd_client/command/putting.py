@@ -24,7 +24,7 @@ from stalkd_client.requests import DEFAULT_PRIORITY, DEFAULT_TTR
 @click.command()
 @click.argument("tube", type=TUBE)
 @click.argument("body", required=False)
-@click.option("--file", type=click.File("rb"), help="The body is this file's; -: standard input.")
+@click.option("--file", type=click.File("rb"), help="The body is what is in it; -: standard input.")
 @click.option("--lines", type=click.File("rb"), help="A job for each line of this file, as it is.")
 @click.option(
     "--priority",

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from stalkd_client.address import parse
-from stalkd_client.command import output, session
+from stalkd_client.command import output
 from stalkd_client.command.carrying import cp, mv
 from stalkd_client.command.exits import (
     EXIT_INTERRUPTED,
@@ -89,7 +89,12 @@ def _let_go() -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Begin with `stalk ls`. `stalk COMMAND --help` tells more; so does `man stalk`.",
 )
-@click.option("--url", metavar="URL", help=session.URL_HELP)
+@click.option(
+    "--url",
+    metavar="URL",
+    help="The server: stalkd://host:port or unix:/path; without it, that of $STALKD_URL, or of"
+    " this machine.",
+)
 @click.version_option(package_name="stalkd", message="%(prog)s %(version)s")
 def stalk(url: str | None) -> None:
     """Look into the queues of stalkd or beanstalkd, mend them, and carry jobs about.

@@ -18,7 +18,7 @@ from stalkd_client.errors import UnsupportedByServerError
 
 P = ParamSpec("P")
 
-URL_HELP = "The server: stalkd://host:port or unix:/path.  [default: $STALKD_URL, or this machine]"
+URL_HELP = "The server; without it, that of $STALKD_URL, or of this machine."
 
 
 @dataclass(slots=True)

@@ -14,10 +14,34 @@ from stalkd_client.command.complete import tube_names
 MOST_ID: Final = (1 << 64) - 1
 """The largest id of the protocol."""
 
+MOST_DIGITS: Final = 40
+"""Digits of a number: beyond all of them."""
+
 MOST_RATE: Final = 1_000_000
 """Jobs per second: more than any server moves."""
 
 _RATE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(?:/(s|m|h))?", re.ASCII)
+
+
+class Whole(click.ParamType[int]):
+    """A plain decimal number, within limits that nobody needs to read in a summary."""
+
+    name = "n"
+
+    def __init__(self, least: int, most: int) -> None:
+        """Refuse numbers below ``least`` and above ``most``."""
+        self._least, self._most = least, most
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number."""
+        if isinstance(value, int):
+            return value
+        if not value.isascii() or not value.isdigit() or len(value) > MOST_DIGITS:
+            self.fail(f"{value!r} is no whole number", param, ctx)
+        number = int(value)
+        if not self._least <= number <= self._most:
+            self.fail(f"{value} is not between {self._least} and {self._most}", param, ctx)
+        return number
 
 
 class Duration(click.ParamType[float]):
@@ -105,6 +129,7 @@ RATE: Final = Rate()
 TUBE: Final = TubeName()
 DEAD_TUBE: Final = DeadTube()
 KEY: Final = Key()
-ID: Final = click.IntRange(1, MOST_ID)
-NUMBER: Final = click.IntRange(0, MAX_NUMBER)
-COUNT: Final = click.IntRange(1, MAX_NUMBER)
+ID: Final = Whole(1, MOST_ID)
+AFTER: Final = Whole(0, MOST_ID)
+NUMBER: Final = Whole(0, MAX_NUMBER)
+COUNT: Final = Whole(1, MAX_NUMBER)
