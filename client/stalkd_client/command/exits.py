@@ -52,6 +52,14 @@ LOOPBACK: Final = ("stalkd://127.", "stalkd://localhost", "stalkd://[::1]", "uni
 """Addresses at which a daemon of this machine would be."""
 
 
+PRIVATE: Final = "local:"
+"""Addresses whose daemon is started by who needs it."""
+
+HERE: Final = "is the daemon running? start it with `stalkd`"
+
+ELSEWHERE: Final = "is the daemon running there, and does it listen on that address (`stalkd -l`)?"
+
+
 class CommandError(Exception):
     """A command cannot go on; ``code`` is the one it exits with."""
 
@@ -113,9 +121,9 @@ def _trouble(error: OSError, address: str) -> str:
     if not text.startswith("cannot connect to "):
         return f"lost the connection to {address}: {reason(error)}"
     where = text.removeprefix("cannot connect to ").partition(": ")[0]
-    hint = "is the daemon running? start it with `stalkd`"
-    if not where.startswith(LOOPBACK):
-        hint = "is the daemon running there, and does it listen on that address (`stalkd -l`)?"
+    if where.startswith(PRIVATE):
+        return text  # It says itself why its daemon did not start.
+    hint = HERE if where.startswith(LOOPBACK) else ELSEWHERE
     return f"cannot connect to {where}: {reason(error)}; {hint}"
 
 

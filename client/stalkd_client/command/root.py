@@ -92,8 +92,8 @@ def _let_go() -> None:
 @click.option(
     "--url",
     metavar="URL",
-    help="The server: stalkd://host:port or unix:/path; without it, that of $STALKD_URL, or of"
-    " this machine.",
+    help="The server, as stalkd://host:port or unix:/path; without it, that of $STALKD_URL, or"
+    " of this machine.",
 )
 @click.version_option(package_name="stalkd", message="%(prog)s %(version)s")
 def stalk(url: str | None) -> None:
