@@ -103,7 +103,7 @@ def test_show_tells_numbers_reasons_and_a_pretty_body(stalk: Stalk, client: Clie
     out = stalk("show", job)
     assert out.code == 0
     assert "state          buried" in out.out
-    assert "a client has buried it" in out.out
+    assert "a client buried it" in out.out
     assert '  "to": "you",\n' in out.out
     told = stalk("show", job, "--json").json
     assert told["body"] == '{"to": "you", "list": [1]}'

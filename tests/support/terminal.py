@@ -11,11 +11,15 @@ import subprocess
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ANSWER_S = 20.0
 """How long a program may take to show what is waited for."""
+
+
+PRESS_AGAIN_S = 0.2
+"""How soon somebody presses Ctrl-C again."""
 
 
 class Terminal:
@@ -44,6 +48,19 @@ class Terminal:
         while self._read(ends):
             pass
         return self.process.wait(ANSWER_S)
+
+    def interrupt(self) -> int:
+        """Press Ctrl-C until the program ends; return its exit code.
+
+        Python does not see the first one if it comes just before it begins to read a line.
+        """
+        ends = time.monotonic() + ANSWER_S
+        while self.process.poll() is None:
+            assert time.monotonic() < ends, f"it goes on: {self.shown!r}"
+            with suppress(OSError):  # Nobody may be there any more.
+                self.type("\x03")
+            self._read(time.monotonic() + PRESS_AGAIN_S)
+        return self.process.wait()
 
     def _read(self, ends: float) -> bool:
         if not select.select([self._end], [], [], max(0.0, ends - time.monotonic()))[0]:

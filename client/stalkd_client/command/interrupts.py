@@ -25,6 +25,8 @@ class Stop:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # Python allows no other.
             for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is signal.SIG_IGN:
+                    continue  # It runs in the background, or under nohup.
                 self._before[number] = signal.signal(number, self._ask)
         return self
 

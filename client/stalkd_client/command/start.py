@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 from stalkd_client.command.exits import EXIT_INTERRUPTED, EXIT_PIPE
@@ -14,6 +15,8 @@ from stalkd_client.command.output import ReaderGoneError, flush
 def main() -> NoReturn:
     """Run ``stalk`` and exit, quietly when somebody has had enough of it."""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Else in the background.
+            signal.signal(signal.SIGINT, _interrupt)
         from stalkd_client.command.root import stalk  # noqa: PLC0415 - Ctrl-C may come here too
 
         code = _run(stalk.main)
@@ -23,6 +26,13 @@ def main() -> NoReturn:
     except ReaderGoneError:
         code = EXIT_PIPE
     _leave(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """End the command, once: a second Ctrl-C must not interrupt the end."""
+    del number, frame
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _run(command: object) -> int:
