@@ -92,6 +92,16 @@ def test_mv_between_stalkds_keeps_key_and_terms(run: Stalk, url: str, target: st
     assert 400 < float(str(told["expires-in"])) <= 500
 
 
+def test_a_key_of_an_earlier_mv_is_not_carried_further(run: Stalk, url: str, target: str) -> None:
+    with Client(url, use="mail") as client:
+        client.put("x")
+    run("mv", "mail", "there", "--from", url, "--to", target)
+    run("mv", "there", "back", "--from", target, "--to", url)
+    with Client(url) as back, Client(target) as there:
+        (told,) = back.list_jobs("back").jobs
+        assert str(told["key"]).startswith(f"stalk-mv:{there.stats()['id']}:")
+
+
 def test_mv_within_a_stalkd_keeps_ids(stalk: Stalk, url: str) -> None:
     jobs = fill(url)
     with Client(url, use="mail") as client:

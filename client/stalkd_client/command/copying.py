@@ -9,7 +9,7 @@ from stalkd_client import requests
 from stalkd_client.client import Client
 from stalkd_client.command.job_list import Told, by_size, listed
 from stalkd_client.command.landing import Landing
-from stalkd_client.command.records import freight_of
+from stalkd_client.command.records import COPIED, freight_of
 from stalkd_client.command.tube_stats import ask_all
 from stalkd_client.errors import ExistsError, StalkdError
 from stalkd_client.jobs import Job
@@ -46,7 +46,7 @@ def copy(
         for piece in with_bodies(client, listed(client, tube, state)):
             if stop() or copies.refusal is not None:
                 return copies
-            _copy(piece, landing, f"cp:{server_id}:", copies)
+            _copy(piece, landing, f"{COPIED}{server_id}:", copies)
             tell(copies.copied)
     return copies
 

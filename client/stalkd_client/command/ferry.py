@@ -22,7 +22,7 @@ from stalkd_client import requests
 from stalkd_client.command.job_list import listed
 from stalkd_client.command.landing import Landing
 from stalkd_client.command.lifting import Lift, Parcel
-from stalkd_client.command.records import Freight
+from stalkd_client.command.records import MOVED, Freight
 from stalkd_client.command.tube_stats import pieces
 from stalkd_client.errors import ExistsError, NotFoundError, StalkdError
 
@@ -128,7 +128,7 @@ class Ferry:
         return self._as_it_arrives(parcel).state == "ready"
 
     def _key(self, job_id: int) -> str:
-        return f"mv:{self.source_id}:{job_id}"
+        return f"{MOVED}{self.source_id}:{job_id}"
 
     def finish(self) -> None:
         """Let go what an earlier run deleted at the source, and was killed then."""

@@ -24,7 +24,7 @@ LOOKS: Final[dict[str, Callable[[Client], Job]]] = {
 DURATIONS: Final = frozenset(
     {
         *("age", "delay", "ttr", "time-left", "expires-in", "died"),
-        *("held-for", "paused-for", "rate-allows-in"),
+        *("held-for", "buried-for", "paused-for", "rate-allows-in"),
     }
 )
 """Keys whose values are seconds."""

@@ -23,6 +23,12 @@ EXPORTED: Final = (
 )
 """Keys of list-jobs that an exported job has, as far as it has them."""
 
+MOVED: Final = "stalk-mv:"
+"""Keys of copies that ``stalk mv`` has made begin so; they are not carried any further."""
+
+COPIED: Final = "stalk-cp:"
+"""The same of ``stalk cp``."""
+
 RESTORED: Final = frozenset({"ready", "delayed", "buried"})
 """States that an imported job can be brought into; others become ready."""
 
@@ -76,7 +82,7 @@ class Freight:
 
 def freight_of(told: dict[str, Any], tube: str, body: bytes) -> Freight:
     """Return a job, as list-jobs has it, on its way to a tube; a reserved one will be ready."""
-    state = str(told["state"])
+    state, key = str(told["state"]), told.get("key")
     return Freight(
         body=body,
         tube=tube,
@@ -84,7 +90,7 @@ def freight_of(told: dict[str, Any], tube: str, body: bytes) -> Freight:
         priority=int(told["pri"]),
         ttr=float(told["ttr"]),
         delay=float(told["time-left"]) if state == "delayed" else 0.0,
-        key=told.get("key"),
+        key=None if key is not None and key.startswith((MOVED, COPIED)) else key,
         ttl=told.get("expires-in"),
         attempts=told.get("attempts"),
         dead=told.get("dead"),
