@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from stalkd_client import Client, NotFoundError
 
-from support.daemon import Daemon, start_stalkd
+from support.command import failing, logging_to
+from support.daemon import start_stalkd
 from support.stalk import Stalk, bury, start, url_of
+
+EXIT_LOG_LOST = 74
 
 
 def counts(client: Client, tube: str = "mail") -> list[int]:
@@ -245,13 +249,21 @@ def test_ping_of_a_server_that_hangs(run: Stalk) -> None:
     assert (out.code, "gave no answer in 0.3 s" in out.err) == (3, True)
 
 
-def test_ping_of_a_server_that_is_ill(
-    run: Stalk, server: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = {"server": "stalkd 1", "binlog-state": "failed", "draining": True}
-    monkeypatch.setattr(Client, "stats", lambda _: told)
-    out = run("ping", "--url", url_of(server))
-    assert (out.code, "cannot write its log" in out.err) == (4, True)
+def test_ping_of_a_server_that_is_ill(run: Stalk, tmp_path: Path) -> None:
+    """Its disk fails: then it cannot write its log any more."""
+    switch = tmp_path / "fail"
+    command = failing("write", switch)
+    with logging_to(tmp_path / "log", "-f0", command=command) as (daemon, wire):
+        assert run("ping", "--url", url_of(daemon)).code == 0
+        switch.touch()
+        wire.send(b"put 0 0 60 4\r\nlost\r\n")
+        wire.expect_closed()
+        out = run("ping", "--url", url_of(daemon), "--json")
+        assert (out.code, "cannot write its log" in out.err) == (4, True)
+        assert (out.json["binlog-state"], out.json["draining"]) == ("failed", True)
+        off = run("drain", "--off", "--url", url_of(daemon))
+        assert (off.code, "until it is started again" in off.err) == (1, True)
+        assert daemon.terminate() == EXIT_LOG_LOST
 
 
 def test_deleted_jobs_are_gone(stalk: Stalk, client: Client) -> None:

@@ -61,6 +61,21 @@ def test_it_shows_rates_and_sorts() -> None:
     assert app.return_code == 0
 
 
+def test_only_the_table_scrolls() -> None:
+    """However many tubes there are, the line above it and the keys below it are seen."""
+    now = Sample.of(0.0, [told(f"tube{number}", 1, 1) for number in range(99)])
+    app = Top("here", lambda: now, NEVER, "name")
+
+    async def steps(pilot: Pilot[None]) -> None:
+        await pilot.press("end")
+        await pilot.pause()
+        assert app.query_one(Static).region.y == 0
+        assert app.query_one(DataTable).region.height < 20
+        assert app.screen.max_scroll_y == 0
+
+    drive(app, steps)
+
+
 def test_a_server_that_goes_away_is_told_and_the_numbers_stay() -> None:
     samples = [Sample.of(0.0, [told("a", 1, 10)])]
 

@@ -34,6 +34,7 @@ class Top(App[None]):
         ("s", "sort", "Sort by the next column"),
         ("p", "pause", "Stop, go on"),
     ]
+    CSS = "#state { height: 1; } #tubes { height: 1fr; }"  # Only the table scrolls.
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(self, title: str, look: Callable[[], Sample], interval: float, order: str) -> None:
