@@ -34,23 +34,23 @@ from stalkd_client.errors import ExistsError, LeaseLostError, NotFoundError, Sta
 STEP: Final = 1_000
 """Jobs moved with one command, where the server does it itself."""
 
-source_tube = click.argument("source", type=TUBE, metavar="TUBE")
-target_tube = click.argument("target", type=TUBE)
-from_url = click.option(
+_source_tube = click.argument("source", type=TUBE, metavar="TUBE")
+_target_tube = click.argument("target", type=TUBE)
+_from_url = click.option(
     "--from", "from_url", metavar="URL", help="The server of TUBE.  [default: that of --url]"
 )
-to_url = click.option(
+_to_url = click.option(
     "--to", "to_url", metavar="URL", help="The server of TARGET.  [default: the same]"
 )
-one_state = click.option("--state", type=click.Choice(STATES), help="Only these.")
+_one_state = click.option("--state", type=click.Choice(STATES), help="Only these.")
 
 
 @click.command()
-@source_tube
-@target_tube
-@from_url
-@to_url
-@one_state
+@_source_tube
+@_target_tube
+@_from_url
+@_to_url
+@_one_state
 @click.option("--as-ready", is_flag=True, help="Buried jobs become ready at the target.")
 @click.option("--follow", is_flag=True, help="Go on until workers hold no job of TUBE either.")
 @connected
@@ -175,11 +175,11 @@ def _why(refusal: StalkdError, target: str) -> str:
 
 
 @click.command()
-@source_tube
-@target_tube
-@from_url
-@to_url
-@one_state
+@_source_tube
+@_target_tube
+@_from_url
+@_to_url
+@_one_state
 @connected
 def cp(
     session: Session,

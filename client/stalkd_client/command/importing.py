@@ -95,7 +95,8 @@ class Importer:
 
     def __init__(self, client: Client, *, plain: bool, as_ready: bool) -> None:
         """Connect."""
-        self.imported = self.there = 0
+        self.imported: int = 0
+        self.there: int = 0
         self._client, self._plain, self._as_ready = client, plain, as_ready
         self._landing = Landing(client, "")
 

@@ -19,7 +19,7 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked: bool = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:

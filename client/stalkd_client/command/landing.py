@@ -32,8 +32,9 @@ class Landing:
 
     def __init__(self, client: Client, tube: str) -> None:
         """Connect."""
-        self.client, self.tube = client, tube
-        self.extended = knows_extended(client)
+        self.client: Client = client
+        self.tube: str = tube
+        self.extended: bool = knows_extended(client)
 
     def put(
         self, freights: Sequence[Freight], keys: Sequence[str | None], *, hold_ready: bool

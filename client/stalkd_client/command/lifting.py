@@ -57,8 +57,10 @@ class Lift:
 
     def __init__(self, client: Client, tube: str, target: str) -> None:
         """Connect; the jobs are on their way to the tube ``target``."""
-        self.client, self.tube, self.target = client, tube, target
-        self.extended = knows_extended(client)
+        self.client: Client = client
+        self.tube: str = tube
+        self.target: str = target
+        self.extended: bool = knows_extended(client)
         self._size = FIRST_BATCH
         self._after = 0
 

@@ -21,7 +21,7 @@ from stalkd_client.exchange import Request
 STEP: Final = 1_000
 """Jobs kicked with one command: nobody else waits long for it."""
 
-ids = click.argument("job_ids", nargs=-1, required=True, type=ID, metavar="ID...")
+_ids = click.argument("job_ids", nargs=-1, required=True, type=ID, metavar="ID...")
 
 
 @click.command()
@@ -101,7 +101,7 @@ KICKS: Final[dict[str, Callable[[Client, int], int]]] = {
 
 
 @click.command()
-@ids
+@_ids
 @connected
 def bury(session: Session, job_ids: tuple[int, ...]) -> None:
     """Put jobs aside, ready or delayed ones, until they are kicked.
@@ -118,7 +118,7 @@ def bury(session: Session, job_ids: tuple[int, ...]) -> None:
 
 
 @click.command()
-@ids
+@_ids
 @asks
 @connected
 def rm(session: Session, job_ids: tuple[int, ...], yes: bool) -> None:

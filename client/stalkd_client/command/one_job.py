@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -29,7 +29,12 @@ DURATIONS: Final = frozenset(
 )
 """Keys whose values are seconds."""
 
-raw = click.option("--raw", is_flag=True, help="Write the body alone, byte for byte.")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def raw(command: Command) -> Command:
+    """Give a subcommand the option --raw."""
+    return click.option("--raw", is_flag=True, help="Write the body alone, byte for byte.")(command)
 
 
 @click.command()

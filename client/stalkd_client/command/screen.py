@@ -34,14 +34,14 @@ class Top(App[None]):
         ("s", "sort", "Sort by the next column"),
         ("p", "pause", "Stop, go on"),
     ]
-    CSS = "#state { height: 1; } #tubes { height: 1fr; }"  # Only the table scrolls.
-    ENABLE_COMMAND_PALETTE = False
+    CSS: ClassVar[str] = "#state { height: 1; } #tubes { height: 1fr; }"  # Only the table scrolls.
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
 
     def __init__(self, title: str, look: Callable[[], Sample], interval: float, order: str) -> None:
         super().__init__()
         self._title, self._look, self._interval = title, look, interval
-        self.order = order
-        self.is_paused = False
+        self.order: str = order
+        self.is_paused: bool = False
         self._before: Sample | None = None
         self._lines: list[Line] = []
 

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from stalkd_client.arguments import MAX_NUMBER, check_key, check_tube
 from stalkd_client.command import times
@@ -95,11 +96,11 @@ class TubeName(click.ParamType[str]):
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
+    ) -> list[CompletionItem]:
         """Return the tubes that there are."""
         del param
         names = tube_names(ctx, incomplete)
-        return [click.shell_completion.CompletionItem(name) for name in names]
+        return [CompletionItem(name) for name in names]
 
 
 class DeadTube(TubeName):
