@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -143,6 +144,17 @@ def test_mv_tells_what_workers_hold(run: Stalk, either: str, target: str) -> Non
         assert (out.code, out.out) == (0, "carried 0 jobs to new\n")
         assert "workers hold 1 job of mail" in out.err
         follower = start("mv", "mail", "new", "--from", either, "--to", target, "--follow")
+        worker.release(job)
+        assert follower.communicate(timeout=30)[0] == b"carried 1 job to new\n"
+
+
+def test_mv_within_a_stalkd_follows_too(run: Stalk, url: str) -> None:
+    with Client(url, use="mail", watch="mail") as worker:
+        worker.put("x")
+        job = worker.reserve(0)
+        follower = start("mv", "mail", "new", "--url", url, "--follow")
+        with pytest.raises(subprocess.TimeoutExpired):
+            follower.wait(1)
         worker.release(job)
         assert follower.communicate(timeout=30)[0] == b"carried 1 job to new\n"
 

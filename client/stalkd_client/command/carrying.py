@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -84,12 +84,14 @@ def mv(
         progress = Progress("carried", sum(count(told, each) for each in states))
         with Stop() as stop:
             try:
-                if same and lift.extended:
-                    left = [each for each in states if each == "buried" and not as_ready]
-                    moves = [each for each in states if each not in left]
-                    states = left
-                    _move(giver, (source, target), moves, ferry.tally, lambda: stop.asked)
-                _carry(ferry, states, progress, stop, follow=follow)
+                ferry.finish()
+                while True:
+                    held = _reserved(giver, source)  # Asked first: these may come back meanwhile.
+                    left = _move(ferry, states, stop) if same and lift.extended else states
+                    ferry.carry(left, progress.tell, lambda: stop.asked)
+                    if stop.asked or ferry.tally.refusal or not (follow and held):
+                        break
+                    time.sleep(LOOK_AGAIN_S)
             except (OSError, LeaseLostError) as error:
                 progress.end()
                 raise _broken(error, giver) from error
@@ -101,18 +103,6 @@ def mv(
         raise CommandError("stopped; started again, it goes on", EXIT_INTERRUPTED)
 
 
-def _carry(
-    ferry: Ferry, states: Sequence[str], progress: Progress, stop: Stop, *, follow: bool
-) -> None:
-    ferry.finish()
-    while True:
-        ferry.carry(states, progress.tell, lambda: stop.asked)
-        over = stop.asked or ferry.tally.refusal is not None or not follow
-        if over or not _reserved(ferry.lift.client, ferry.lift.tube):
-            return
-        time.sleep(LOOK_AGAIN_S)
-
-
 def _reserved(client: Client, tube: str) -> int:
     try:
         return count(client.stats_tube(tube), "reserved")
@@ -120,22 +110,19 @@ def _reserved(client: Client, tube: str) -> int:
         return 0
 
 
-def _move(
-    client: Client,
-    way: tuple[str, str],
-    states: Sequence[str],
-    tally: Tally,
-    stop: Callable[[], bool],
-) -> None:
+def _move(ferry: Ferry, states: Sequence[str], stop: Stop) -> list[str]:
+    """Let the server move what it can; return the states of those that must be carried."""
+    client, source, target = ferry.lift.client, ferry.lift.tube, ferry.landing.tube
+    carried = [each for each in states if each == "buried" and not ferry.as_ready]
     for state in states:
-        while not stop():
+        moved = STEP
+        while state not in carried and moved == STEP and not stop.asked:
             try:
-                moved = client.move_jobs(way[0], state, way[1], STEP)
+                moved = client.move_jobs(source, state, target, STEP)
             except NotFoundError:
-                return
-            tally.carried += moved
-            if moved < STEP:
-                break
+                return []
+            ferry.tally.carried += moved
+    return carried
 
 
 def _same_server(giver: Client, taker: Client, source: str, target: str) -> bool:
