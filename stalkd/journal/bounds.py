@@ -94,24 +94,43 @@ class Bounds:
         self.doomed += self._dying
         self._dying = []
 
-    def take_doomed(self) -> list[int]:
-        """Return the segments that a sync which begins now may remove."""
-        doomed, self.doomed = self.doomed, []
-        return doomed
+    def take_doomed(self, lacking: int) -> tuple[list[int], list[int]]:
+        """Return the segments that a sync which begins now is to remove, and those that it frees.
 
-    def keep_doomed(self, task: SyncTask, now: int) -> None:
+        The latter are left as they are, since so many bytes are lacking in the reserve.
+        """
+        doomed: list[int] = []
+        kept: list[int] = []
+        for number in self.doomed:
+            size = self._sizes.get(number, 0)
+            (kept if size and lacking > 0 else doomed).append(number)
+            lacking -= size
+        self.doomed = []
+        return doomed, kept
+
+    def end_removal(self, task: SyncTask, now: int, *, is_synced: bool) -> None:
         """Take back those that a task could not remove; there is no hurry with them now."""
         for number in task.doomed[: task.removed]:
             self._sizes.pop(number, None)
         left = task.doomed[task.removed :]
         if left:
             self.removal_due = now + REMOVAL_RETRY_NS
+        if not is_synced:
+            left += task.kept
         self.doomed = left + self.doomed
+        if is_synced and task.kept:
+            self._hold(task.kept)
+
+    def _hold(self, kept: list[int]) -> None:
+        writer = self._writer
+        for number in kept:
+            writer.space.hold(segment_name(number), self._sizes.pop(number))
+        writer.space.give_back(writer.live + 2 * writer.space.chunk)  # The last was too large.
 
     def is_removing(self, task: SyncTask | None, now: int) -> bool:
         """Tell whether segments are being removed by ``task``, or are about to be."""
         if task is not None:
-            return bool(task.doomed)
+            return bool(task.doomed or task.kept)
         return bool(self.doomed) and self.removal_due <= now
 
     @property

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 from stalkd.broker.check import BrokenInvariantError
 from stalkd.journal.frames import FRAME_SIZE, HEADER_SIZE
-from stalkd.journal.limits import COPY_STEP, IDS_STEP, MANY_SEGMENTS, SPARE_CHUNKS
+from stalkd.journal.limits import BLOCK, COPY_STEP, IDS_STEP, MANY_SEGMENTS, SPARE_CHUNKS
 from stalkd.journal.records import CHECKPOINT_SIZE
+from stalkd.journal.segment import segment_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stalkd.broker.broker import Broker
     from stalkd.journal.recorder import LogRecorder
+    from stalkd.journal.replay import Recovered
     from stalkd.journal.segment import Segment
     from stalkd.journal.writer import Writer
 
@@ -61,6 +63,7 @@ class Compactor:
         self._cursor = 0
         self._oldest = 0
         self._owed = 0.0
+        self._small: set[int] = set()
         self.copied = 0
         self.closed_bytes = sum(segment.size for segment in segments.values())
 
@@ -76,13 +79,19 @@ class Compactor:
         band = max(size, live) / 2
         used = self.used()
         pressure = (used - limit + band) / band
+        if space.full and self._spare_room() <= 0:
+            return 0  # It could not be finished, and what is held back would be gone.
         if len(self._segments) > MANY_SEGMENTS + 2 * used // size:
             return max(pressure, 1)
-        return max(pressure, 1) if self._writer.space.full and self.gains() else pressure
+        return max(pressure, 1) if space.full and self._has_garbage() else pressure
 
     def gains(self) -> bool:
         """Tell whether cleaning yields space on a full disk, and can be finished."""
         return self._has_garbage() and self._spare_room() > 0
+
+    def is_stuck(self) -> bool:
+        """Tell whether there is no room for cleaning on a full disk, until somebody makes some."""
+        return self._writer.space.full and self._has_garbage() and self._spare_room() <= 0
 
     def is_cramped(self, *, removing: bool) -> bool:
         """Tell whether, on a full disk, clients must wait lest there be no room for cleaning.
@@ -100,7 +109,8 @@ class Compactor:
         Once every segment has been cleaned there is not: then nobody need wait any longer.
         """
         needed = self._writer.live + len(self._segments) * SEGMENT_OVERHEAD
-        return self.closed_bytes + self._writer.position - needed > self._writer.space.chunk
+        used = self.closed_bytes + self._writer.position + len(self._small) * BLOCK
+        return used - needed > self._writer.space.chunk
 
     def _spare_room(self) -> int:
         """Return how many bytes can be written and still leave room to clean the oldest."""
@@ -163,7 +173,28 @@ class Compactor:
             size += self._recorder.copy_policy(tube)
         return size
 
+    def take_over(self, recovered: Recovered) -> None:
+        """Hold back all the space that the last run has left.
+
+        That are segments which nothing needs, since they were left for their space, or there was
+        no time to remove them; and what the last one has behind its end. Segments of a few bytes,
+        as each start may leave one, take a block all the same.
+        """
+        space = self._writer.space
+        for number, segment in list(self._segments.items()):
+            if number < recovered.first and not segment.live:
+                del self._segments[number]
+                self.closed_bytes -= segment.size
+                space.hold(segment_name(number), segment.size)
+        number, end = recovered.end
+        if recovered.spare and not recovered.notes:
+            space.cut(segment_name(number), end)
+            self._segments[number].size = end
+            self.closed_bytes -= recovered.spare
+        self._small = {each.number for each in self._segments.values() if each.size < BLOCK}
+
     def _finish(self, segment: Segment) -> None:
         del self._segments[segment.number]
+        self._small.discard(segment.number)
         self.closed_bytes -= segment.size
         self._on_clean(segment)

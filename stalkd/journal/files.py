@@ -37,11 +37,12 @@ class FileRemovedError(OSError):
 class File:
     """A file that is written. All methods raise OSError."""
 
-    def __init__(self, path: Path) -> None:
-        """Make a new, empty file."""
-        self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _PRIVATE)
+    def __init__(self, path: Path, *, is_new: bool = True) -> None:
+        """Make a new, empty file; or open one that is there, with all the space it has."""
+        how = os.O_CREAT | os.O_EXCL if is_new else os.O_NOFOLLOW
+        self._fd = os.open(path, how | os.O_WRONLY | os.O_CLOEXEC, _PRIVATE)
         self.name = path.name
-        self.allocated = 0
+        self.allocated = 0 if is_new else os.fstat(self._fd).st_size
 
     def write(self, data: bytes, offset: int) -> None:
         """Write all of ``data``. After an error, any part of it may be there."""
@@ -105,6 +106,10 @@ class Directory:
     def create(self, name: str) -> File:
         """Make a new file."""
         return File(self.path / name)
+
+    def reopen(self, name: str) -> File:
+        """Open a file that is there, to be written."""
+        return File(self.path / name, is_new=False)
 
     def read(self, name: str) -> bytes:
         """Return a file's content."""

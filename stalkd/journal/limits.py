@@ -13,6 +13,9 @@ MOST_CHUNK: Final = 64 * 1024
 """Bytes by which the file being written is extended ahead of the data. Large enough that a put
 seldom pays for it, small enough for disks of a megabyte."""
 
+BLOCK: Final = 4096
+"""Bytes by which file systems give out space, or a multiple of that."""
+
 CHUNKS_PER_SEGMENT: Final = 8
 """... and at most this part of a segment."""
 

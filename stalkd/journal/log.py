@@ -12,7 +12,6 @@ nothing is certain, and less is written once more; see ``Rescue.move``.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from stalkd.broker.limits import NEVER
@@ -99,6 +98,7 @@ class Log:
         for number in recovered.unsynced:
             self._directory.sync_file(segment_name(number))
         self._directory.sync()
+        self.compactor.take_over(recovered)
         self.writer.on_segment = self._on_segment
         self.writer.start(recovered.next_number, recovered.end, 0)
         self.writer.write()
@@ -108,6 +108,7 @@ class Log:
         self.bounds.mark = (self.writer.number, self.writer.written)
         self._new_files = False
         self.admits(0)
+        self.space.refill(self.writer.live)
         self.is_compacting = self.space.full  # Clients may have to wait until this makes room.
         self._fullness.look(self._now, is_full=self.space.full)
 
@@ -166,6 +167,8 @@ class Log:
             except OSError:  # No new segment can be made now; a write would tell.
                 self.is_compacting = False
                 self._compact_at = now + RETRY_NS if self.space.full else NEVER
+            if self.compactor.is_stuck() and not self.bounds.is_removing(self._task, now):
+                self._compact_at = now + RETRY_NS
 
     def next_deadline(self) -> int:
         """Return when ``write`` or ``begin_sync`` has something to do by itself, or NEVER."""
@@ -213,7 +216,7 @@ class Log:
 
     def _make_task(self) -> SyncTask:
         writer = self.writer
-        doomed = self.bounds.take_doomed()
+        doomed, kept = self.bounds.take_doomed(self.space.lacking(writer.live))
         task = SyncTask(
             upto=writer.written_records(),
             total=writer.total,
@@ -224,6 +227,7 @@ class Log:
             directory=self._directory,
             doomed=doomed,
             names=names_of(doomed),
+            kept=kept,
         )
         writer.retired = []
         self._new_files = False
@@ -239,7 +243,7 @@ class Log:
         """
         self._now = now
         self._task = None
-        self.bounds.keep_doomed(task, now)
+        self.bounds.end_removal(task, now, is_synced=error is None)
         self._rescue.files += task.retired
         if error is None:
             self._synced(task, duration)
@@ -275,9 +279,7 @@ class Log:
             self._run(self._make_task())  # There is no room for the rest.
         self._rescue.close_files(self._task)
         if self.failed is None:
-            with suppress(OSError):  # It only keeps space that nobody needs.
-                self.writer.file.truncate(self.writer.written)
-            self.writer.file.close()
+            self.writer.close()
         self.space.close()
 
     def _run(self, task: SyncTask) -> None:
@@ -328,8 +330,7 @@ class Log:
         """Make do with the reserve; or try again later; or go on elsewhere."""
         if is_full(error):
             try:
-                self.space.release_all()
-                self.writer.write()
+                self.writer.write_with_reserve()
             except OSError as again:
                 error = again
             else:

@@ -43,7 +43,8 @@ class Recovered:
     """What a log held. ``end`` is where it stops, ``notes`` are what the operator should know.
 
     ``obsolete`` are the numbers of segments that are not part of it, ``unused`` of those that have
-    just turned out not to be, ``unsynced`` of those that may not be on the disk yet.
+    just turned out not to be, ``unsynced`` of those that may not be on the disk yet. ``spare`` are
+    the bytes that the last file has behind its end, which were never used.
     """
 
     log_id: int
@@ -56,6 +57,7 @@ class Recovered:
     unsynced: list[int] = field(default_factory=list)
     records: int = 0
     bytes: int = 0
+    spare: int = 0
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -147,7 +149,9 @@ class Replay:
             end = yield from self._read(data, found.tag(source.number), limit)
             self.recovered.end = (source.number, end)
             self.recovered.bytes += end
-            if end != link.limit and not (link.limit is None and is_blank(data, end, len(data))):
+            if link.limit is None and is_blank(data, end, len(data)):
+                self.recovered.spare = len(data) - end
+            elif end != link.limit:
                 return False
         return True
 

@@ -27,7 +27,7 @@ class SyncTask:
 
     Then the ``doomed`` segments are removed, which nothing needs any more, as what has been synced
     says: which of them a power cut brings back does not matter. ``removed`` counts those that are
-    gone; ``failure`` is why this is not certain.
+    gone; ``failure`` is why this is not certain. ``kept`` may go as well, but stay for their space.
     """
 
     upto: int
@@ -39,6 +39,7 @@ class SyncTask:
     directory: Directory
     doomed: list[int] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)
     removed: int = 0
     failure: OSError | None = None
 

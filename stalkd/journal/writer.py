@@ -21,7 +21,7 @@ from stalkd.journal.frames import (
     pack_header,
     tag_of,
 )
-from stalkd.journal.limits import MOST_RETIRED
+from stalkd.journal.limits import BLOCK, MOST_RETIRED
 from stalkd.journal.records import CHECKPOINT_SIZE, JOB_FIXED
 from stalkd.journal.segment import segment_name
 from stalkd.journal.terms import TERMS_FIXED
@@ -123,6 +123,14 @@ class Writer:
         if self.keeps:
             self.kept.append(pending)
 
+    def write_with_reserve(self) -> None:
+        """Write all that was appended, if need be into all that is held back. Raises OSError."""
+        self.space.release_all()
+        try:
+            self.write()
+        finally:
+            self.space.refill(self.live)
+
     def take_kept(self) -> list[list[bytes]]:
         """Return what was kept, and keep it no longer."""
         kept, self.kept = self.kept, []
@@ -185,6 +193,7 @@ class Writer:
         if end < old.allocated:
             with suppress(OSError):  # Otherwise it keeps some space that nobody needs.
                 old.truncate(end)
+            self.space.refill(self.live)
         self.retired.append(old)
         self.on_segment(end)
 
@@ -196,11 +205,18 @@ class Writer:
         self._start(number, previous)
         self.on_segment(closed_size)
 
+    def close(self) -> None:
+        """End the last segment."""
+        with suppress(OSError):  # Otherwise it keeps some space that nobody needs.
+            self.file.truncate(self.written)
+        self.space.refill(self.live)
+        self.file.close()
+
     def _start(self, number: int, previous: Position) -> None:
         name = segment_name(number)
         file = self.space.create(name)
         try:
-            self.space.extend(file, HEADER_SIZE + self.space.chunk)
+            self._extend_new(file)
             file.write(pack_header(Header(number, self._log_id, previous)), 0)
         except OSError:
             file.close()
@@ -215,5 +231,14 @@ class Writer:
         self.next_number = number + 1
         self.position = self.written = HEADER_SIZE
         self._tag = tag_of(self._log_id, number)
-        self._room_end = HEADER_SIZE + self.space.chunk
+        self._room_end = file.allocated
         self._put_end = 0
+
+    def _extend_new(self, file: File) -> None:
+        """Have as much space for a new file as usual; if there is not, a block will have to do."""
+        try:
+            self.space.extend(file, HEADER_SIZE + self.space.chunk)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self.space.extend(file, BLOCK)

@@ -281,7 +281,7 @@ def test_starts_while_others_take_what_is_free(sync_ms: int | None, kill: bool) 
 
 def test_no_room_for_a_log_at_all() -> None:
     """The start fails, and tries in vain to leave no trace; with some room it succeeds."""
-    disk = SmallDisk(4096)
+    disk = SmallDisk(0)
     with pytest.raises(OSError, match="No space left"):
         LogCore(disk)
     disk.size_of_disk = DISK

@@ -20,6 +20,9 @@ class QuickDirectory(Directory):
     def create(self, name: str) -> File:
         return QuickFile(self.path / name)
 
+    def reopen(self, name: str) -> File:
+        return QuickFile(self.path / name, is_new=False)
+
     def sync_file(self, name: str) -> None:
         pass
 
@@ -34,11 +37,13 @@ class QuickDirectory(Directory):
 class ImageFile(File):
     """A file of an ``Image``."""
 
-    def __init__(self, image: Image, name: str) -> None:
+    def __init__(self, image: Image, name: str, *, is_new: bool = True) -> None:
         self.name = name
-        self.allocated = 0
         self._image = image
-        self._content = image.files[name] = bytearray()
+        if is_new:
+            image.files[name] = bytearray()
+        self._content = image.files[name]
+        self.allocated = len(self._content)
 
     def write(self, data: bytes, offset: int) -> None:
         self._extend(offset)
@@ -85,6 +90,9 @@ class Image(QuickDirectory):
         if name in self.files:
             raise FileExistsError(17, "File exists", name)
         return ImageFile(self, name)
+
+    def reopen(self, name: str) -> File:
+        return ImageFile(self, name, is_new=False)
 
     def read(self, name: str) -> bytes:
         return bytes(self._find(name))

@@ -23,10 +23,10 @@ def blocks(size: int) -> int:
 class SmallFile(ImageFile):
     """A file on a ``SmallDisk``."""
 
-    def __init__(self, disk: SmallDisk, name: str) -> None:
-        super().__init__(disk, name)
+    def __init__(self, disk: SmallDisk, name: str, *, is_new: bool = True) -> None:
+        super().__init__(disk, name, is_new=is_new)
         self._disk = disk
-        self.taken = 0
+        self.taken = 0 if is_new else disk.forget(self._content)
         self.is_open = True
         disk.inodes.append(self)
 
@@ -61,6 +61,9 @@ class SmallFile(ImageFile):
 
     def _take(self) -> None:
         self.taken = blocks(len(self._content))
+
+    def holds(self, content: bytearray) -> bool:
+        return self._content is content
 
     def is_gone(self) -> bool:
         return not self.is_open and self._disk.files.get(self.name) is not self._content
@@ -101,6 +104,15 @@ class SmallDisk(Image):
         if wanting or len(self.inodes) >= self.most_files:
             raise full(name)
         return SmallFile(self, name)
+
+    def reopen(self, name: str) -> File:
+        return SmallFile(self, name, is_new=False)
+
+    def forget(self, content: bytearray) -> int:
+        """Forget a file that was closed and is opened again; return the bytes that it takes."""
+        before = [each for each in self.inodes if each.holds(content)]
+        self.inodes = [each for each in self.inodes if not each.holds(content)]
+        return sum(each.taken for each in before)
 
     def remove(self, name: str) -> None:
         super().remove(name)

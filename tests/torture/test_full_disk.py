@@ -232,6 +232,29 @@ def test_a_daemon_starts_on_a_full_disk(disk: Path, options: tuple[str, ...], en
 
 
 @each_way
+def test_starts_leave_nothing_to_other_programs(disk: Path, options: tuple[str, ...]) -> None:
+    """However it ends: in the middle of cleaning up, or before there was time for anything."""
+    rng = Random(7)
+    with stalkd(disk, *options) as (daemon, wire):
+        jobs = fill(wire, rng)
+        take_all(disk)
+    for number in range(8):
+        take_all(disk)
+        with stalkd(disk, *options) as (daemon, wire):
+            shuffle(wire, jobs, rng, 100 if number % 4 == 3 else number % 3)
+            delete(wire, jobs, shuffled(jobs, rng)[:3])
+            assert not lines_about(daemon, "log_stalled")
+            if rng.random() < 0.5:
+                daemon.kill()
+    take_all(disk)
+    with stalkd(disk, *options) as (daemon, wire):
+        must_have(wire, jobs)
+        delete(wire, jobs, list(jobs))
+        assert not lines_about(daemon, "log_stalled")
+    must_be_intact(disk)
+
+
+@each_way
 def test_another_program_fills_the_disk_and_makes_room_again(
     disk: Path, options: tuple[str, ...]
 ) -> None:
