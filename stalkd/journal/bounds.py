@@ -43,8 +43,15 @@ class Bounds:
         self.removal_due = 0
 
     def attach(self, writer: Writer, recorder: LogRecorder) -> None:
-        """Record through these."""
+        """Record through these.
+
+        What is older than the log, with a gap before it, is held back for its space: a full disk
+        may have no other.
+        """
         self._writer, self._recorder = writer, recorder
+        for name in names_of([number for number in self.doomed if number < self.first]):
+            writer.space.hold(name)
+        self.doomed = [number for number in self.doomed if number >= self.first]
 
     def record(self, now: int) -> None:
         """Append a checkpoint."""
@@ -124,7 +131,8 @@ class Bounds:
     def _hold(self, kept: list[int]) -> None:
         writer = self._writer
         for number in kept:
-            writer.space.hold(segment_name(number), self._sizes.pop(number))
+            del self._sizes[number]
+            writer.space.hold(segment_name(number))
         writer.space.give_back(writer.live + 2 * writer.space.chunk)  # The last was too large.
 
     def is_removing(self, task: SyncTask | None, now: int) -> bool:

@@ -185,7 +185,7 @@ class Compactor:
             if number < recovered.first and not segment.live:
                 del self._segments[number]
                 self.closed_bytes -= segment.size
-                space.hold(segment_name(number), segment.size)
+                space.hold(segment_name(number))
         number, end = recovered.end
         if recovered.spare and not recovered.notes:
             space.cut(segment_name(number), end)

@@ -56,9 +56,10 @@ class Space:
         """Return how much of that is missing on a full disk; nothing if it is 0 or less."""
         return self.wanted(live) - self.reserved if self.full else 0
 
-    def hold(self, name: str, size: int) -> None:
+    def hold(self, name: str) -> None:
         """Hold back the space of a file, which may be removed at any time."""
-        self._held[name] = -(-size // BLOCK) * BLOCK
+        with suppress(OSError):  # Then it is not there.
+            self._held[name] = -(-self._directory.size(name) // BLOCK) * BLOCK
 
     def cut(self, name: str, size: int) -> None:
         """Take back the space that the last run had ahead of its data."""

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from stalkd.journal.limits import BLOCK, LEAST_SEGMENT
-from stalkd.journal.segment import RESERVE_NAME
+from stalkd.journal.segment import RESERVE_NAME, segment_name, segment_number
 from stalkd.journal.syncs import SyncTask
 from stalkd.protocol.session import Session
 from support.directories import Image
@@ -77,12 +77,12 @@ def release(core: Slow, session: Session, number: int) -> None:
     assert core.log.state() == "full"
 
 
-def restart(core: Slow, *, kill: bool) -> tuple[Slow, Session]:
-    """Start again, after somebody else has taken all that is free."""
+def restart(core: Slow, *, kill: bool | None) -> tuple[Slow, Session]:
+    """Start again, after somebody else has taken all that is free; None: it was killed."""
     core.task = None
     if kill:
         core.kill()
-    else:
+    elif kill is not None:
         core.close()
     core.disk.tidy()
     core.disk.fill()
@@ -144,6 +144,27 @@ def test_what_cleaning_frees_is_not_free_for_others(kill: bool) -> None:
         core.disk.fill()
         core, session = restart(core, kill=kill)
     must_go_on(core, session)
+
+
+def test_a_start_uses_old_segments_with_a_gap_behind_them() -> None:
+    """They may be all that is left of the reserve, and then no file can be made without them."""
+    core, session = full()
+    random, jobs = Random(4), list(core.broker.jobs)
+    for _ in range(PLENTY):
+        if len(old_segments(core)) > 1:
+            break
+        release(core, session, random.choice(jobs))
+    core.disk.remove(old_segments(core)[-1])
+    core.kill()
+    core.disk.reopen(RESERVE_NAME).truncate(0)
+    core, session = restart(core, kill=None)
+    release(core, session, jobs[0])
+
+
+def old_segments(core: Slow) -> list[str]:
+    """The names of segments that nothing needs, oldest first."""
+    numbers = sorted(filter(None, map(segment_number, core.disk.names())))
+    return [segment_name(number) for number in numbers if number < core.log.bounds.first]
 
 
 def test_nobody_gets_anything_while_it_runs() -> None:
