@@ -92,7 +92,7 @@ class Talker:
         if request.sliced is not None and known.held:
             return None
         if request.job:
-            known.needs([request])
+            known.check(request)
         return Exchange([request], None if request.wait is None else request.wait + self.patience)
 
     def finish(self, exchange: Exchange) -> Any:  # noqa: ANN401 - as its request has it

@@ -1,8 +1,12 @@
-"""Ways to read a reply: what follows the word that a command hopes for."""
+"""Ways to read a reply: what follows the word that a command hopes for.
+
+Readers of what most commands get are made once for each of them, and kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import NoReturn, TypeVar
 
 from stalkd_client.errors import ERRORS, BuriedError, ExistsError, ProtocolError
@@ -41,6 +45,7 @@ def number(verb: str, text: bytes) -> int:
     return int(text)
 
 
+@cache
 def done(verb: str, word: bytes) -> Callable[[], Reading[None]]:
     """Read a reply of one word."""
 
@@ -50,6 +55,7 @@ def done(verb: str, word: bytes) -> Callable[[], Reading[None]]:
     return read
 
 
+@cache
 def count(verb: str, word: bytes) -> Callable[[], Reading[int]]:
     """Read a reply of a word and a number."""
 
@@ -59,6 +65,7 @@ def count(verb: str, word: bytes) -> Callable[[], Reading[int]]:
     return read
 
 
+@cache
 def word(verb: str, expected: bytes) -> Callable[[], Reading[str]]:
     """Read a reply of two words; give the second."""
 
@@ -77,6 +84,7 @@ def body(verb: str, size: bytes) -> Reading[bytes]:
     return data[:-2]
 
 
+@cache
 def job(verb: str, word: bytes) -> Callable[[], Reading[Job]]:
     """Read a job's id, size and body."""
 

@@ -69,12 +69,17 @@ class Standing:
         Raises LeaseLostError if one was reserved on an earlier connection.
         """
         needed = [request for request in asked if request.job]
-        here = self.connection if self.is_open else None
         for request in needed:
-            job = request.job
-            if isinstance(job, Job) and job.connection not in {0, here}:
-                raise lost(job.id)
+            self.check(request)
         return {request.job_id for request in needed} & self.held
+
+    def check(self, request: Request[Any]) -> None:
+        """Raise LeaseLostError if a command's job was reserved on an earlier connection."""
+        job = request.job
+        if isinstance(job, Job) and job.connection:
+            if job.connection == self.connection and self.is_open:
+                return
+            raise lost(job.id)
 
 
 def lost(job_id: int) -> LeaseLostError:
@@ -104,7 +109,8 @@ def _ends(known: Standing, reply: Reply[Any]) -> None:
 
 
 def _holds(known: Standing, reply: Reply[Any]) -> None:
-    for job in reserved_by(reply):
+    result: Any = reply.result
+    for job in result if isinstance(result, list) else (result,):
         job.connection = known.connection
         known.held.add(job.id)
 
