@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from stalkd_client import Client
+from stalkd_client.command.exits import CommandError
+from stalkd_client.command.top import _screen
 
 from support.daemon import free_port
 from support.stalk import PROGRAM, Stalk, start
@@ -111,3 +115,44 @@ def test_the_command_does_not_load_its_extra() -> None:
 def test_version() -> None:
     out = subprocess.check_output([PROGRAM, "--version"], text=True)
     assert out.startswith("stalk ")
+
+
+@pytest.mark.parametrize("words", ["ls", "export mail", "--help", "--version", "ls --json"])
+def test_a_full_disk_is_not_the_fault_of_the_server(client: Client, url: str, words: str) -> None:
+    client.put("x" * 60_000)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [PROGRAM, *words.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "STALKD_URL": url},
+            timeout=20,
+            check=False,
+        )
+    assert done.stderr == b"stalk: cannot write the output: No space left on device\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", ">&- 2>&- <&-"])
+def test_streams_may_be_closed(client: Client, url: str, closed: str) -> None:
+    client.put("x")
+    text = f"{PROGRAM} ls {closed} && {PROGRAM} kick mail {closed}; test $? = 1"
+    done = subprocess.run(
+        ["sh", "-c", text],
+        capture_output=True,
+        env={**os.environ, "STALKD_URL": url},
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["textual", "rich"])
+def test_top_says_what_it_needs(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "stalkd_client.command.screen", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    for name in [each for each in sys.modules if each.startswith(f"{missing}.")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(CommandError, match=r"stalkd\[top\]"):
+        _screen()

@@ -63,6 +63,14 @@ def test_top_fills_the_screen_until_q(client: Client, url: str) -> None:
         assert terminal.end() == 0
 
 
+def test_ctrl_c_leaves_top(client: Client, url: str) -> None:
+    client.put("x")
+    with on_terminal(PROGRAM, "top", "--interval", "0.2s", "--url", url, columns=120) as terminal:
+        terminal.read_until("mail")
+        terminal.type("\x03")
+        assert terminal.end() == 0
+
+
 def test_top_of_an_absent_server_does_not_take_the_screen() -> None:
     with on_terminal(PROGRAM, "top", "--url", "unix:/nowhere") as terminal:
         assert terminal.end() == 3

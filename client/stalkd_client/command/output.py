@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any, Final
+
+from stalkd_client.command.exits import CommandError
 
 ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 
@@ -24,6 +27,8 @@ def write_bytes(data: bytes) -> None:
         sys.stdout.buffer.write(data)
     except BrokenPipeError:
         raise ReaderGoneError from None
+    except OSError as error:
+        raise unwritable(error) from None
 
 
 def write_json(value: Any) -> None:
@@ -37,6 +42,19 @@ def flush() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         raise ReaderGoneError from None
+    except OSError as error:
+        raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> CommandError:
+    """Return what to raise when the output takes no more: this has nothing to do with a server."""
+    let_go()
+    return CommandError(f"cannot write the output: {error.strerror}")
+
+
+def let_go() -> None:
+    """Give the output another end, so that flushing it at the exit finds somebody."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:

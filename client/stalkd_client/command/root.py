@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any, Final
 
 import click
@@ -54,7 +53,7 @@ class Root(click.Group):
         except (KeyboardInterrupt, click.Abort):  # Abort: Ctrl-C at a question.
             ctx.exit(EXIT_INTERRUPTED)
         except output.ReaderGoneError:
-            _let_go()
+            output.let_go()
             ctx.exit(EXIT_PIPE)
         except (click.ClickException, click.exceptions.Exit):
             raise
@@ -77,11 +76,6 @@ def _address(ctx: click.Context) -> str:
         return str(parse(ctx.params.get("url")))
     except ValueError:
         return "the server"
-
-
-def _let_go() -> None:
-    """Give the output another end, so that flushing it at the exit finds somebody."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(

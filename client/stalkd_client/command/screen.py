@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import App, ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Footer, Static
 
 from stalkd_client.client import Client
@@ -31,6 +31,7 @@ class Top(App[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("q", "quit", "Leave"),
+        Binding("ctrl+c", "quit", show=False, priority=True),  # Else textual only talks of it.
         ("s", "sort", "Sort by the next column"),
         ("p", "pause", "Stop, go on"),
     ]

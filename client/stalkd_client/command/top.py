@@ -24,6 +24,9 @@ DEFAULT_INTERVAL_S: Final = 1.0
 PATIENCE_S: Final = 3.0
 """How long the screen may stand still when the server hangs, before it says so."""
 
+SCREEN: Final = ("textual", "rich")
+"""What the extra brings: without it, either may be the first that is missed."""
+
 LEAST_INTERVAL_S: Final = 0.1
 """A look at ten thousand tubes takes a server some milliseconds."""
 
@@ -47,8 +50,8 @@ LEAST_INTERVAL_S: Final = 0.1
 def top(session: Session, interval: float, order: str) -> None:
     """Watch the tubes live, with rates, on a full screen.
 
-    Keys: s sorts by the next column, p stops and goes on, q leaves. With --json, looks twice and
-    writes one line for each tube.
+    Keys: s sorts by the next column, p stops and goes on, q or Ctrl-C leaves. With --json, looks
+    twice and writes one line for each tube. The screen needs textual: pip install 'stalkd[top]'.
     """
     interval = max(interval, LEAST_INTERVAL_S)
     with session.client(patience=PATIENCE_S) as client:
@@ -73,7 +76,7 @@ def _screen() -> Callable[[Client, float, str], None]:
     try:
         from stalkd_client.command.screen import run  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "textual":
+        if (error.name or "").partition(".")[0] not in SCREEN:
             raise
         raise CommandError("the screen needs textual: pip install 'stalkd[top]'") from None
     return run
