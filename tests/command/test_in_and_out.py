@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from stalkd_client import Client, NotFoundError
 
+from support.daemon import Daemon
 from support.stalk import Stalk, bury
 
 
@@ -182,3 +189,80 @@ def test_export_into_a_file_that_appears_when_it_is_complete(
     assert [each.name for each in tmp_path.iterdir() if "jsonl" in each.name] == ["jobs.jsonl"]
     assert stalk("export", "nothing").code == 1
     assert stalk("export", "mail", "-o", "/proc/none/x").code == 1
+
+
+def test_export_into_what_is_no_file_does_not_replace_it(
+    stalk: Stalk, client: Client, tmp_path: Path
+) -> None:
+    client.put("x")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    assert stalk("export", "mail", "-o", str(fifo)).code == 0
+    assert json.loads(os.read(reader, 65_536))["body"] == "x"
+    os.close(reader)
+    assert fifo.is_fifo()
+
+
+def test_export_through_a_link_keeps_the_link(stalk: Stalk, client: Client, tmp_path: Path) -> None:
+    client.put("x")
+    link, path = tmp_path / "link", tmp_path / "jobs.jsonl"
+    path.write_text("old")
+    link.symlink_to(path)
+    assert stalk("export", "mail", "-o", str(link)).code == 0
+    assert link.is_symlink()
+    assert json.loads(path.read_text())["body"] == "x"
+
+
+@contextmanager
+def breaking(server: Daemon, limit: int) -> Iterator[str]:
+    """A way to a server that resets its connection after so many bytes from the client."""
+
+    def relay() -> None:
+        with (
+            listener.accept()[0] as near,
+            socket.create_connection((server.host, server.port)) as far,
+        ):
+            Thread(target=pump, args=(far, near), daemon=True).start()
+            pump(near, far, limit)
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def pump(source: socket.socket, sink: socket.socket, limit: int | None = None) -> None:
+        passed = 0
+        with suppress(OSError):  # The other direction has ended.
+            while (limit is None or passed < limit) and (data := source.recv(4096)):
+                sink.sendall(data)
+                passed += len(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=relay, daemon=True)
+        thread.start()
+        yield f"stalkd://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(10)
+
+
+def test_a_connection_that_breaks_is_not_the_fault_of_the_file(
+    run: Stalk, server: Daemon, client: Client, tmp_path: Path
+) -> None:
+    for _ in range(5_000):
+        client.put("x")
+    with breaking(server, 10_000) as url:
+        out = run("export", "mail", "-o", str(tmp_path / "jobs"), "--url", url)
+    assert out.code == 3
+    assert "lost the connection" in out.err
+    assert not list(tmp_path.glob("*jobs*"))
+
+
+@pytest.mark.parametrize("verb", ["put", "import"])
+def test_how_many_were_put_is_told_when_the_connection_breaks(
+    run: Stalk, server: Daemon, client: Client, verb: str
+) -> None:
+    line = '{"body": "x", "tube": "mail"}\n'
+    words = ("put", "mail") if verb == "put" else ("import",)
+    with breaking(server, 100_000) as url:
+        out = run(*words, "--url", url, text=line * 20_000)
+    assert out.code == 3
+    certain = int(out.err.removeprefix("stalk: ").split()[0])
+    assert f"{certain} jobs put for certain; of the next 500, some may have been\n" in out.err
+    there = int(str(client.stats_tube("mail")["current-jobs-ready"]))
+    assert 0 < certain <= there <= certain + 500

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -57,23 +58,55 @@ def _lines(client: Client, tube: str, state: str) -> Iterator[str]:
             yield output.ENCODE(records.record(told, tube, job.body))
 
 
+class Source:
+    """Lines from a server, and what went wrong with it, to be told from what the file raises."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = lines
+        self.error: OSError | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            yield from self._lines
+        except OSError as error:
+            self.error = error
+            raise
+
+
 def _save(lines: Iterator[str], target: Path) -> int:
+    """Write a file, or to what is no file; return how many lines. Raises CommandError."""
+    source = Source(lines)
+    try:
+        if target.exists() and not target.is_file():  # A device, a pipe: nothing may replace it.
+            with target.open("w", encoding="utf-8") as file:
+                return _fill(file, source)
+        return _replace(target.resolve(), source)
+    except OSError as error:
+        if error is source.error:
+            raise
+        raise CommandError(f"cannot write {target}: {error.strerror}") from None
+
+
+def _replace(target: Path, source: Source) -> int:
     """Write a file beside it, on the disk, and give it its name in the end."""
     new = target.with_name(f".{target.name}.{os.getpid()}")
-    progress, number = Progress("exported"), 0
     try:
         with new.open("w", encoding="utf-8") as file:
-            for number, line in enumerate(lines, 1):
-                file.write(line + "\n")
-                progress.tell(number)
-            file.flush()
+            number = _fill(file, source)
             os.fsync(file.fileno())
         new.replace(target)
-    except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise  # The connection's.
-        raise CommandError(f"cannot write {target}: {error.strerror}") from None
+    finally:
+        new.unlink(missing_ok=True)
+    return number
+
+
+def _fill(file: IO[str], source: Source) -> int:
+    progress, number = Progress("exported"), 0
+    try:
+        for number, line in enumerate(source, 1):
+            file.write(line + "\n")
+            progress.tell(number)
+        file.flush()
     finally:
         progress.end()
-        new.unlink(missing_ok=True)
     return number

@@ -12,6 +12,7 @@ from stalkd_client.client import Client
 from stalkd_client.command import records
 from stalkd_client.command.exits import CommandError, NeedsStalkdError, sentence
 from stalkd_client.command.landing import Landing
+from stalkd_client.command.pouring import known
 from stalkd_client.command.progress import Progress
 from stalkd_client.command.records import Freight, RecordError
 from stalkd_client.command.session import Session, connected
@@ -61,6 +62,9 @@ def import_(
             for piece in pieces(parsed(file, tube), PIECE):
                 importer.put(piece)
                 progress.tell(importer.imported)
+        except OSError:
+            session.note(known(importer.imported + importer.there))
+            raise
         except LineError as error:
             raise CommandError(f"{error}; {jobs(importer.imported)} imported") from None
         finally:

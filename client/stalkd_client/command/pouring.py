@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from stalkd_client.client import Client
+from stalkd_client.command.wording import jobs
 from stalkd_client.errors import ExistsError, StalkdError
 from stalkd_client.exchange import Request
 from stalkd_client.operations import WINDOW, WINDOW_BYTES
@@ -46,3 +47,8 @@ def pour(client: Client, asked: Iterable[Request[int]]) -> Iterator[tuple[int, b
                 raise result
             else:
                 yield result, True
+
+
+def known(done: int) -> str:
+    """Return what is known of puts when the connection breaks: of those on their way, nothing."""
+    return f"{jobs(done)} put for certain; of the next {WINDOW}, some may have been"

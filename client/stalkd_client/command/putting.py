@@ -12,7 +12,7 @@ import click
 from stalkd_client import requests
 from stalkd_client.command import output
 from stalkd_client.command.exits import EXIT_USAGE, CommandError, sentence
-from stalkd_client.command.pouring import pour
+from stalkd_client.command.pouring import known, pour
 from stalkd_client.command.progress import Progress
 from stalkd_client.command.session import Session, connected
 from stalkd_client.command.values import DURATION, KEY, NUMBER, TUBE
@@ -94,6 +94,9 @@ def _put_many(
                 progress.tell(done)
                 if session.as_json:
                     output.write_json({"id": job_id, "inserted": is_new})
+    except OSError:
+        session.note(known(done))
+        raise
     except BadLineError as error:
         raise CommandError(f"{error}; {jobs(done)} before it put") from None
     except StalkdError as error:
