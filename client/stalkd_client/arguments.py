@@ -36,6 +36,15 @@ def check_key(key: str) -> bytes:
     return key.encode("ascii")
 
 
+def check_body(body: bytes | bytearray | memoryview | str) -> bytes:
+    """Return a job's body as bytes. Raises TypeError: of a number, bytes() would make zeros."""
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return bytes(body)
+    raise TypeError(f"a body is bytes or str, not {type(body).__name__}; a Queue takes values")
+
+
 def check_state(state: str) -> bytes:
     """Return the name of a job's state, or ``all``, as bytes. Raises ValueError."""
     if _STATE.fullmatch(state) is None:

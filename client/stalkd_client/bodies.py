@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from stalkd_client.spill import SpillError, is_reference
+
 if TYPE_CHECKING:
     from stalkd_client.codecs import Codec
     from stalkd_client.spill import Spill
@@ -38,7 +40,14 @@ class Bodies:
 
     def whole(self, body: bytes) -> bytes:
         """Return a body, from its file if it was parked. Raises SpillError."""
-        return body if self.spill is None else self.spill.fetch(body)
+        if self.spill is not None:
+            return self.spill.fetch(body)
+        if is_reference(body):
+            raise SpillError(
+                "the body of this job was parked in a file: whoever reads it needs the queue's"
+                " directory, as spill=DIR"
+            )
+        return body
 
     def loads(self, body: bytes) -> Any:  # noqa: ANN401 - whatever was put
         """Return the value of a body. Raises ValueError."""

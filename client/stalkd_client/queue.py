@@ -198,9 +198,17 @@ class Queue(Tube):
         return jobs
 
     def pop(self, count: int = 1, timeout: float | None = 0) -> list[Any]:
-        """Take up to so many values out for good: what happens to them then, is your business."""
+        """Take up to so many values out for good: what happens to them then, is your business.
+
+        If one cannot be read, all are given back. Raises ValueError.
+        """
         leases = self.lease(count, timeout)
-        values = [lease.value for lease in leases]
+        try:
+            values = [lease.value for lease in leases]
+        except BaseException:
+            for lease in leases:  # One that cannot be read must not withhold the others.
+                lease.retry()
+            raise
         self.ack(leases)
         return values
 

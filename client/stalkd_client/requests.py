@@ -104,7 +104,7 @@ def put(  # noqa: PLR0913 - these are the command's arguments
     ``key`` is there; TubeFullError; NotDurableError for ``sync`` without a log.
     """
     form = put_form(priority, delay, ttr, tube, ttl, attempts, dead, sync, key is not None)
-    return form.request(body.encode() if isinstance(body, str) else bytes(body), key)
+    return form.request(arguments.check_body(body), key)
 
 
 def use(tube: str) -> Request[str]:

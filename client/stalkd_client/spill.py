@@ -20,6 +20,11 @@ MAGIC: Final = b"\0stalkd-spill "
 _REFERENCE: Final = re.compile(re.escape(MAGIC) + rb"1 ([0-9a-f]{32}) (\d+) ([0-9a-f]{8})\n")
 
 
+def is_reference(body: bytes) -> bool:
+    """Tell whether a body refers to a file."""
+    return body.startswith(MAGIC) and _REFERENCE.fullmatch(body) is not None
+
+
 class SpillError(ValueError):
     """The file that a job refers to is not there, or not what was written."""
 

@@ -121,3 +121,13 @@ def test_all_jobs_are_listed_page_by_page(url: str, tube: str) -> None:
         lease.bury()
         assert [job["id"] for job in queue.jobs()] == ids
         assert [job["id"] for job in queue.jobs("buried")] == [lease.id]
+
+
+def test_a_pop_that_cannot_read_gives_all_back(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push(1)
+        queue.client.put("no JSON", tube=tube)
+        queue.push(3)
+        with pytest.raises(ValueError, match="Expecting value"):
+            queue.pop(10)
+        assert queue.count("ready") == 3

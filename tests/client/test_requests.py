@@ -132,6 +132,12 @@ def test_a_put_that_no_server_reads_is_never_sent(name: str, number: float) -> N
         requests.put(b"delete 1\r\n", **{name: number})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("body", [5, [1, 2], None, {"a": 1}])
+def test_a_body_is_bytes_or_text(body: Any) -> None:
+    with pytest.raises(TypeError, match="a body is bytes or str"):
+        requests.put(body)
+
+
 def test_a_state_cannot_carry_a_command() -> None:
     with pytest.raises(ValueError, match="no state"):
         beyond.purge_tube("t", "all\r\ndelete 1")

@@ -111,3 +111,13 @@ def test_on_the_original(original: str, tmp_path: Path) -> None:
         queue.push(LARGE)
         assert queue.pop() == [LARGE]
         assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("codec", ["json", "text", "bytes"])
+def test_who_has_no_directory_is_told(url: str, tube: str, tmp_path: Path, codec: str) -> None:
+    """Else the reference would be read as the value, and be acknowledged."""
+    with Queue(tube, url, codec=codec, spill=tmp_path / "spill") as queue:
+        queue.push(LARGE.encode() if codec == "bytes" else LARGE)
+        with Queue(tube, url, codec=codec) as other, pytest.raises(SpillError, match="spill=DIR"):
+            other.pop()
+        assert len(queue.pop()[0]) == len(LARGE)
