@@ -40,7 +40,7 @@ _from_url = click.option(
     "--from", "from_url", metavar="URL", help="The server of TUBE.  [default: that of --url]"
 )
 _to_url = click.option(
-    "--to", "to_url", metavar="URL", help="The server of TARGET.  [default: the same]"
+    "--to", "to_url", metavar="URL", help="The server of TARGET.  [default: that of TUBE]"
 )
 _one_state = click.option("--state", type=click.Choice(STATES), help="Only these.")
 
@@ -147,7 +147,7 @@ def _tell_moved(session: Session, tally: Tally, giver: Client, source: str, targ
     if tally.doubled:
         session.note(f"{jobs(tally.doubled)} were begun by a worker of each side")
     if left:
-        session.note(f"workers hold {jobs(left)} of {source}: run it again later, or --follow")
+        session.note(f"workers hold {jobs(left)} of {source}: run it again later (--follow waits)")
 
 
 def _broken(error: OSError | LeaseLostError, giver: Client) -> CommandError:
