@@ -13,6 +13,7 @@ from stalkd_client.errors import (
     ExistsError,
     JobTooBigError,
     LeaseLostError,
+    NotFoundError,
     StalkdError,
     TimedOutError,
     UnsupportedByServerError,
@@ -81,7 +82,8 @@ class Queue(Tube):
         try:
             return self.client.execute(form.request(body, key))
         except ExistsError as error:
-            self._bodies.forget(body)
+            if not self._is_body_of(error.id, body):
+                self._bodies.forget(body)
             return error.id
         except StalkdError as error:
             self._bodies.forget(body)
@@ -89,6 +91,20 @@ class Queue(Tube):
                 text = f"{error} ({len(body)} bytes): {too_big(self._bodies.limit)}"
                 raise JobTooBigError(text) from None
             raise
+
+    def _is_body_of(self, job_id: int, body: bytes) -> bool:
+        """Tell whether a job is there by a put of our own, that was sent again without need.
+
+        Its file must then stay, and also if nobody knows.
+        """
+        if self._bodies.spill is None:
+            return True
+        try:
+            return self.client.peek(job_id).body == body
+        except NotFoundError:
+            return False
+        except OSError:
+            return True
 
     @overload
     def push_many(
