@@ -25,6 +25,7 @@ from stalkd_client import (
     beyond,
     conversation,
     requests,
+    stream,
 )
 from stalkd_client.aio import AsyncClient
 
@@ -178,6 +179,30 @@ def test_async_reserve_is_cancelled_without_loss(
             job = await client.reserve(5)
             assert job.id == number
             await client.delete(job)
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_async_ctrl_c_between_a_receive_and_its_buffer(
+    url: str, tube: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes are lost, so the connection must not be read any further."""
+
+    def interrupt(*_: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with AsyncClient(url, use=tube, watch=tube, patience=5) as client:
+            await client.put("x")
+            job = await client.reserve(0)
+            monkeypatch.setattr(stream.Buffer, "add", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                await client.stats_job(job)
+            assert not client.holds(job)
+            assert await client.list_tube_used() == tube
+            assert (await client.reserve(5)).id == job.id
 
     anyio.run(main, backend=backend)
 
