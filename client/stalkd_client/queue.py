@@ -214,27 +214,34 @@ class Queue(Tube):
         return jobs
 
     def pop(self, count: int = 1, timeout: float | None = 0) -> list[Any]:
-        """Take up to so many values out for good: what happens to them then, is your business."""
+        """Take up to so many values out for good: what happens to them then, is your business.
+
+        Those whose lease ended before they were out are left to whoever has them by then.
+        """
         leases = self.lease(count, timeout)
         values = [lease.value for lease in leases]
-        self.ack(leases)
-        return values
+        done = {lease.id for lease in self._acknowledge(leases)}
+        return [value for lease, value in zip(leases, values, strict=True) if lease.id in done]
 
     def ack(self, leases: Iterable[Lease]) -> int:
         """Acknowledge many with one exchange; return how many were still leased."""
+        return len(self._acknowledge(leases))
+
+    def _acknowledge(self, leases: Iterable[Lease]) -> list[Lease]:
+        """Acknowledge; return those that were still leased."""
         open_ones = [lease for lease in leases if not lease.is_over]
-        held = [lease.job for lease in open_ones if self.client.holds(lease.job)]
+        held = [lease for lease in open_ones if self.client.holds(lease.job)]
         for lease in open_ones:
             lease.is_over = True
         try:
-            results = self.client.execute_all([delete(job) for job in held])
+            results = self.client.execute_all([delete(lease.job) for lease in held])
         except LeaseLostError:  # The connection broke before anything was sent on it.
-            return 0
-        done = [job for job, result in zip(held, results, strict=True) if result is None]
+            return []
+        done = [lease for lease, result in zip(held, results, strict=True) if result is None]
         if self._bodies.spill is not None:
-            for job in done:
-                self._bodies.forget(job.body)
-        return len(done)
+            for lease in done:
+                self._bodies.forget(lease.job.body)
+        return done
 
     def __iter__(self) -> Iterator[Lease]:
         """Give one leased job after the other, for ever; each is to be ended before the next."""

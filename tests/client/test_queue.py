@@ -61,6 +61,20 @@ def test_a_key_function_puts_each_value_once(url: str, tube: str) -> None:
         assert len(queue) == 2
 
 
+def test_a_value_is_popped_by_one_only(
+    url: str, tube: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first lease ends before the job is deleted, and another worker has it by then."""
+    with Queue(tube, url) as queue, Queue(tube, url) as another:
+        queue.push("first", ttr=600)
+        queue.push("second", ttr=600)
+        leases = queue.lease(2)
+        queue.release_all()
+        taken = another.lease()
+        monkeypatch.setattr(queue, "lease", lambda *_: leases)
+        assert [lease.value for lease in taken] + queue.pop(2) == ["first", "second"]
+
+
 def test_looking_and_mending(url: str, tube: str) -> None:
     with Queue(tube, url) as queue:
         assert queue.count() == queue.purge() == queue.release_all() == 0
