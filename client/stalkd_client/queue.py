@@ -19,6 +19,7 @@ from stalkd_client.errors import (
     UnsupportedByServerError,
 )
 from stalkd_client.leases import Lease
+from stalkd_client.operations import WINDOW
 from stalkd_client.progress import Report, reporting
 from stalkd_client.pushing import Keys, Pusher, Ranges, too_big
 from stalkd_client.requests import delete, put_form
@@ -224,23 +225,29 @@ class Queue(Tube):
         return [value for lease, value in zip(leases, values, strict=True) if lease.id in done]
 
     def ack(self, leases: Iterable[Lease]) -> int:
-        """Acknowledge many with one exchange; return how many were still leased."""
+        """Acknowledge many, hundreds with one exchange; return how many were still leased."""
         return len(self._acknowledge(leases))
 
     def _acknowledge(self, leases: Iterable[Lease]) -> list[Lease]:
         """Acknowledge; return those that were still leased."""
         open_ones = [lease for lease in leases if not lease.is_over]
-        held = [lease for lease in open_ones if self.client.holds(lease.job)]
-        for lease in open_ones:
+        done: list[Lease] = []
+        # All at once could stop both sides: we send, and the server waits for us to read.
+        for start in range(0, len(open_ones), WINDOW):
+            done += self._delete(open_ones[start : start + WINDOW])
+        return done
+
+    def _delete(self, leases: list[Lease]) -> list[Lease]:
+        held = [lease for lease in leases if self.client.holds(lease.job)]
+        for lease in leases:
             lease.is_over = True
         try:
             results = self.client.execute_all([delete(lease.job) for lease in held])
         except LeaseLostError:  # The connection broke before anything was sent on it.
             return []
         done = [lease for lease, result in zip(held, results, strict=True) if result is None]
-        if self._bodies.spill is not None:
-            for lease in done:
-                self._bodies.forget(lease.job.body)
+        for lease in done:
+            self._bodies.forget(lease.job.body)
         return done
 
     def __iter__(self) -> Iterator[Lease]:

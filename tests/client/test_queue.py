@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from stalkd_client import PushError, Queue
+from stalkd_client.testing import private_server
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,16 @@ def test_a_value_is_popped_by_one_only(
         taken = another.lease()
         monkeypatch.setattr(queue, "lease", lambda *_: leases)
         assert [lease.value for lease in taken] + queue.pop(2) == ["first", "second"]
+
+
+def test_very_many_are_acknowledged_in_pieces() -> None:
+    """The buffers of a unix socket hold few replies: sent at once, both sides would wait."""
+    count = 40_000
+    with private_server() as server, Queue("many", server.url) as queue:
+        queue.push_many(iter(range(count)), ttr=600)
+        leases = [lease for _ in range(0, count, 1_000) for lease in queue.lease(1_000)]
+        queue.client._talker.patience = 2
+        assert queue.ack(leases) == count
 
 
 def test_looking_and_mending(url: str, tube: str) -> None:
