@@ -33,15 +33,16 @@ class PushError(StalkdError):
     """A value was refused in the middle of many. ``pushed`` is how many before it were taken.
 
     Of those behind it, some may have been taken too: the rest of its piece, of at most PIECE, and
-    what other processes push. The server's own error is the cause of this one.
+    what other processes push. ``refusal``, the server's own error, is the cause of this one.
     """
 
-    def __init__(self, message: str, pushed: int) -> None:
+    def __init__(self, message: str, pushed: int, refusal: StalkdError | None = None) -> None:
         super().__init__(message)
         self.pushed = pushed
+        self.refusal = refusal
 
-    def __reduce__(self) -> tuple[type[PushError], tuple[str, int]]:
-        return type(self), (str(self), self.pushed)
+    def __reduce__(self) -> tuple[type[PushError], tuple[str, int, StalkdError | None]]:
+        return type(self), (str(self), self.pushed, self.refusal)
 
 
 class Pusher:
@@ -53,9 +54,11 @@ class Pusher:
         self._form = form
         self._key = key
 
-    def push(self, values: Iterable[Any]) -> Iterator[list[int]]:
-        """Push a row of any length; give the ids of each piece. Raises PushError."""
-        total = 0
+    def push(self, values: Iterable[Any], total: int = 0) -> Iterator[list[int]]:
+        """Push a row of any length; give the ids of each piece. Raises PushError.
+
+        ``total`` is how many have been pushed before it.
+        """
         # All of a piece is made before any of it is sent: what raises, raises outside of it.
         for piece in self._pieces(iter(values)):
             ids = self._pour(piece, total)
@@ -97,7 +100,8 @@ class Pusher:
         text = line.decode("latin-1")
         if error is JobTooBigError:
             text = f"{text}: {too_big(self._bodies.limit)}"
-        raise PushError(f"after {pushed} values: {text}", pushed) from error(text)
+        refusal = error(text)
+        raise PushError(f"after {pushed} values: {text}", pushed, refusal) from refusal
 
 
 def too_big(limit: int) -> str:

@@ -175,8 +175,7 @@ class Queue(Tube):
         if mode is not None:
             return mode.take_all(self.name, values, total, self._bodies.codec)
         if parallel == 1 and not callable(values):
-            form = put_form(**options, keyed=key is not None)
-            return Pusher(self.client, self._bodies, form, key).push(values)
+            return self._pusher(key, options).push(values)
         if total is None or not (callable(values) or hasattr(values, "__getitem__")):
             raise TypeError(
                 "pushing in parallel takes what can be sliced, or a function of ranges and total="
@@ -188,6 +187,10 @@ class Queue(Tube):
         url, codec = str(self.client.address), self._bodies.codec.name
         push = Elsewhere(self.name, url, codec, place, key, options)
         return share(push, cast("Sequence[Any] | Ranges", values), total, parallel)
+
+    def _pusher(self, key: Keys | None, options: dict[str, Any]) -> Pusher:
+        form = put_form(**options, keyed=key is not None)
+        return Pusher(self.client, self._bodies, form, key)
 
     # -- out ------------------------------------------------------------------------------------
 
@@ -267,9 +270,9 @@ class Elsewhere:
     key: Keys | None
     options: dict[str, Any]
 
-    def __call__(self, values: Iterable[Any]) -> list[int]:
-        """Push a piece; return the ids. Raises PushError."""
+    def __call__(self, values: Iterable[Any], before: int) -> list[int]:
+        """Push a piece, with so many values before it; return the ids. Raises PushError."""
         # Trusted: nothing is read here.
         with Queue(self.name, self.url, codec=self.codec, trusted=True, spill=self.spill) as queue:
-            ids: list[int] = queue.push_many(list(values), key=self.key, **self.options)
-            return ids
+            pusher = queue._pusher(self.key, self.options)  # noqa: SLF001 - it is ours
+            return [each for ids in pusher.push(values, before) for each in ids]

@@ -10,7 +10,16 @@ from typing import Self
 
 import click
 import pytest
-from stalkd_client import BuriedError, ExistsError, PushError, Queue, StalkdError, parallel, pushing
+from stalkd_client import (
+    BuriedError,
+    ExistsError,
+    JobTooBigError,
+    PushError,
+    Queue,
+    StalkdError,
+    parallel,
+    pushing,
+)
 from stalkd_client.queue import Elsewhere
 
 
@@ -75,6 +84,15 @@ def test_a_refusal_in_another_process(url: str, tube: str) -> None:
         with pytest.raises(PushError, match="OUT_OF_MEMORY"):
             queue.push_many(list(range(20_000)), parallel=2)
         assert queue.count() == 3
+
+
+def test_a_refusal_in_another_process_counts_all_before_it(url: str, tube: str) -> None:
+    values: list[object] = [*range(10_005), "x" * 70_000]
+    with Queue(tube, url) as queue:
+        with pytest.raises(PushError, match="after 10005 values: JOB_TOO_BIG") as caught:
+            queue.push_many(values, parallel=2)
+        assert caught.value.pushed == queue.count() == 10_005
+        assert isinstance(caught.value.__cause__, JobTooBigError)
 
 
 @pytest.mark.parametrize(

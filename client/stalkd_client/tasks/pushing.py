@@ -141,7 +141,8 @@ def _read_ids(lines: Iterable[bytes], before: int) -> list[int]:
         word, _, number = line.partition(b" ")
         if word in ERRORS:
             pushed, text = before + len(ids), line.decode("latin-1")
-            raise PushError(f"after {pushed} calls: {text}", pushed) from ERRORS[word](text)
+            refusal = ERRORS[word](text)
+            raise PushError(f"after {pushed} calls: {text}", pushed, refusal) from refusal
         if word != b"INSERTED":
             raise ProtocolError(f"put: the server answered {line[:100]!r}")
         ids.append(int(number))
