@@ -85,6 +85,8 @@ class Pusher:
 
     def _pour(self, piece: list[bytes], before: int) -> list[int]:
         lines = self._client.pour(piece, extended=self._form.extended)
+        if self._bodies.spill is not None:
+            self._forget_refused(piece, lines)
         ids: list[int] = []
         for line in lines:
             word, _, number = line.partition(b" ")
@@ -92,6 +94,12 @@ class Pusher:
                 self._refuse(line, before + len(ids))
             ids.append(int(number))
         return ids
+
+    def _forget_refused(self, piece: list[bytes], lines: list[bytes]) -> None:
+        """Remove the files of bodies to which no job refers now."""
+        for command, line in zip(piece, lines, strict=True):
+            if not line.startswith(b"INSERTED "):
+                self._bodies.forget(command.partition(b"\r\n")[2].removesuffix(b"\r\n"))
 
     def _refuse(self, line: bytes, pushed: int) -> None:
         error = ERRORS.get(line.partition(b" ")[0])

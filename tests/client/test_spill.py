@@ -64,6 +64,21 @@ def test_what_was_refused_leaves_no_file(queue: Queue, tmp_path: Path) -> None:
     assert queue.pop() == [LARGE]
 
 
+def test_many_that_were_refused_leave_no_files(queue: Queue, tmp_path: Path) -> None:
+    first, again = queue.push_many([LARGE, LARGE], key=len_of)
+    assert first == again
+    assert len(files(tmp_path)) == 1
+    queue.client.set_policy(queue.name, max_jobs=2)
+    with pytest.raises(PushError, match="after 1 values"):
+        queue.push_many([LARGE, LARGE, LARGE])
+    assert len(files(tmp_path)) == 2
+    assert queue.pop(3) == [LARGE, LARGE]
+
+
+def len_of(value: str) -> str:
+    return str(len(value))
+
+
 def test_a_put_that_is_sent_again_keeps_its_file(server: Daemon, tube: str, tmp_path: Path) -> None:
     """The server has done the first one, and says that the key is there."""
     with (
