@@ -61,6 +61,7 @@ class Queue(Tube):
         too. Raises ValueError.
         """
         super().__init__(name, url, retry_for=retry_for)
+        self._retry_for = retry_for
         parked = None if spill is None else Spill(spill)
         self._bodies = Bodies(codecs.find(codec, trusted=trusted), parked, self._largest_body)
 
@@ -185,7 +186,7 @@ class Queue(Tube):
         spill = self._bodies.spill
         place = None if spill is None else str(spill.directory)
         url, codec = str(self.client.address), self._bodies.codec.name
-        push = Elsewhere(self.name, url, codec, place, key, options)
+        push = Elsewhere(self.name, url, codec, place, key, options, self._retry_for)
         return share(push, cast("Sequence[Any] | Ranges", values), total, parallel)
 
     def _pusher(self, key: Keys | None, options: dict[str, Any]) -> Pusher:
@@ -269,10 +270,20 @@ class Elsewhere:
     spill: str | None
     key: Keys | None
     options: dict[str, Any]
+    retry_for: float = 0.0
 
     def __call__(self, values: Iterable[Any], before: int) -> list[int]:
         """Push a piece, with so many values before it; return the ids. Raises PushError."""
-        # Trusted: nothing is read here.
-        with Queue(self.name, self.url, codec=self.codec, trusted=True, spill=self.spill) as queue:
+        with self._queue() as queue:
             pusher = queue._pusher(self.key, self.options)  # noqa: SLF001 - it is ours
             return [each for ids in pusher.push(values, before) for each in ids]
+
+    def _queue(self) -> Queue:
+        return Queue(
+            self.name,
+            self.url,
+            codec=self.codec,
+            trusted=True,  # Nothing is read here.
+            spill=self.spill,
+            retry_for=self.retry_for,
+        )
