@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stalkd_client.command import bodies, records, tables, times
+from stalkd_client.command import bodies, output, records, tables, times
 from stalkd_client.command.baseline import Baseline
 from stalkd_client.command.rates import Sample, compare, sort
 from stalkd_client.documents import Mapping
@@ -57,6 +57,22 @@ def test_wide_characters_take_two_cells() -> None:
 def test_nothing_shown_is_obeyed_by_a_terminal(body: bytes) -> None:
     for line in [*bodies.pretty(body), bodies.excerpt(body)]:
         assert all(char.isprintable() or char == "\t" for char in line)
+
+
+@given(st.text())
+def test_no_json_is_obeyed_by_a_terminal(text: str) -> None:
+    line = output.in_json({"body": text})
+    assert line.isprintable()
+    assert json.loads(line) == {"body": text}
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "\x9b31mred", "a\r\nb"])
+def test_no_name_or_note_is_obeyed_by_a_terminal(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.note(text)
+    (_, line) = tables.lay_out(["NAME"], [[text]])
+    assert (line + capsys.readouterr().err.removesuffix("\n")).isprintable()
 
 
 @given(st.binary(max_size=200))

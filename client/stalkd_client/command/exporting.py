@@ -54,7 +54,7 @@ def export(session: Session, tube: str, state: str, target: Path | None) -> None
 def _lines(client: Client, tube: str, state: str) -> Iterator[str]:
     for piece in with_bodies(client, listed(client, tube, state)):
         for told, job in piece:
-            yield output.ENCODE(records.record(told, tube, job.body))
+            yield output.in_json(records.record(told, tube, job.body))
 
 
 def _save(lines: Iterator[str], target: Path) -> int:

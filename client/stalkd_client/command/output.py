@@ -6,7 +6,9 @@ import json
 import sys
 from typing import Any, Final
 
-ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
+from stalkd_client.command.bodies import safe
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 
 
 class ReaderGoneError(Exception):
@@ -26,9 +28,20 @@ def write_bytes(data: bytes) -> None:
         raise ReaderGoneError from None
 
 
+def in_json(value: Any) -> str:
+    """Return a value as JSON on one line, which a terminal may be shown.
+
+    JSON itself only escapes the older half of the control characters.
+    """
+    text = _encode(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
 def write_json(value: Any) -> None:
     """Write a value as JSON on one line."""
-    write(ENCODE(value))
+    write(in_json(value))
 
 
 def flush() -> None:
@@ -42,7 +55,7 @@ def flush() -> None:
 def note(text: str) -> None:
     """Say something to the person at the terminal; it is no part of the result."""
     flush()
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(safe(text) + "\n")
 
 
 def is_terminal() -> bool:
