@@ -69,9 +69,9 @@ def _save(lines: Iterator[str], target: Path) -> int:
             file.flush()
             os.fsync(file.fileno())
         new.replace(target)
+    except (ConnectionError, TimeoutError):
+        raise  # Files have no such errors.
     except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise  # The connection's.
         raise CommandError(f"cannot write {target}: {error.strerror}") from None
     finally:
         progress.end()
