@@ -40,6 +40,16 @@ def test_a_lease_is_acknowledged_or_given_back(url: str, tube: str) -> None:
         assert queue.count() == 0
 
 
+def test_the_error_of_the_work_goes_on_when_the_lease_is_lost(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push(1)
+        (lease,) = queue.lease()
+        queue.client.close()
+        with pytest.raises(ZeroDivisionError) as caught, lease:
+            1 / 0  # noqa: B018 - the work fails
+        assert "was reserved on a connection that broke" in caught.value.__notes__[0]
+
+
 def test_many_values_of_a_generator(url: str, tube: str) -> None:
     with Queue(tube, url) as queue:
         assert queue.push_many(number for number in range(50_000)) == 50_000
