@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -221,12 +222,22 @@ class Queue(Tube):
     def pop(self, count: int = 1, timeout: float | None = 0) -> list[Any]:
         """Take up to so many values out for good: what happens to them then, is your business.
 
-        Those whose lease ended before they were out are left to whoever has them by then.
+        Those whose lease ended before they were out are left to whoever has them by then. Raises
+        ValueError if a body is not what the codec writes; then all of them stay.
         """
         leases = self.lease(count, timeout)
-        values = [lease.value for lease in leases]
+        try:
+            values = [lease.value for lease in leases]
+        except Exception:  # A pickle may raise anything.
+            self._give_back(leases)
+            raise
         done = {lease.id for lease in self._acknowledge(leases)}
         return [value for lease, value in zip(leases, values, strict=True) if lease.id in done]
+
+    def _give_back(self, leases: Iterable[Lease]) -> None:
+        for lease in leases:
+            with suppress(StalkdError, OSError):  # It goes back by itself when its lease ends.
+                lease.retry()
 
     def ack(self, leases: Iterable[Lease]) -> int:
         """Acknowledge many, hundreds with one exchange; return how many were still leased."""

@@ -86,6 +86,15 @@ def test_a_value_is_popped_by_one_only(
         assert [lease.value for lease in taken] + queue.pop(2) == ["first", "second"]
 
 
+def test_a_value_that_cannot_be_read_holds_no_others_back(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push(1)
+        queue.client.put(b"no JSON")
+        with pytest.raises(ValueError, match="Expecting value"):
+            queue.pop(2)
+        assert queue.count("ready") == 2
+
+
 def test_very_many_are_acknowledged_in_pieces() -> None:
     """The buffers of a unix socket hold few replies: sent at once, both sides would wait."""
     count = 40_000
