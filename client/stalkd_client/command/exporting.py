@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from stalkd_client.client import Client
 from stalkd_client.command import output, records
 from stalkd_client.command.copying import with_bodies
 from stalkd_client.command.exits import CommandError
+from stalkd_client.command.files import replacing
 from stalkd_client.command.job_list import listed
 from stalkd_client.command.progress import Progress
 from stalkd_client.command.session import Session, connected, require_stalkd
@@ -58,22 +58,16 @@ def _lines(client: Client, tube: str, state: str) -> Iterator[str]:
 
 
 def _save(lines: Iterator[str], target: Path) -> int:
-    """Write a file beside it, on the disk, and give it its name in the end."""
-    new = target.with_name(f".{target.name}.{os.getpid()}")
     progress, number = Progress("exported"), 0
     try:
-        with new.open("w", encoding="utf-8") as file:
+        with replacing(target) as file:
             for number, line in enumerate(lines, 1):
                 file.write(line + "\n")
                 progress.tell(number)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(target)
     except (ConnectionError, TimeoutError):
         raise  # Files have no such errors.
     except OSError as error:
         raise CommandError(f"cannot write {target}: {error.strerror}") from None
     finally:
         progress.end()
-        new.unlink(missing_ok=True)
     return number
