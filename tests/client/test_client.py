@@ -28,6 +28,7 @@ from stalkd_client import (
     stream,
 )
 from stalkd_client.aio import AsyncClient
+from stalkd_client.exchange import Request
 
 
 def test_a_job_from_put_to_delete(url: str, tube: str) -> None:
@@ -138,6 +139,34 @@ def test_an_interrupted_reserve_costs_no_job(url: str, tube: str, held: int) -> 
             client.delete(job)
     finally:
         signal.signal(signal.SIGALRM, old)
+
+
+class InterruptedLock:
+    """Ctrl-C comes while it is opened."""
+
+    def locked(self) -> bool:
+        return False
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ask", [requests.reserve(0), beyond.reserve_batch(1)])
+@pytest.mark.parametrize("together", [False, True])
+def test_an_interruption_at_the_last_moment_costs_no_job(
+    url: str, tube: str, ask: Request[Any], together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is there, and nobody ever gets it from us."""
+    with Client(url, use=tube, watch=tube) as client, Client(url, watch=tube) as other:
+        number = client.put("x")
+        with monkeypatch.context() as patch:
+            patch.setattr(client, "_lock", InterruptedLock())
+            with pytest.raises(KeyboardInterrupt):
+                client.execute_all([ask]) if together else client.execute(ask)
+        assert other.reserve(5).id == number
 
 
 def test_a_put_is_repeated_only_with_a_key() -> None:
