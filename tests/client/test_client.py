@@ -169,6 +169,15 @@ def test_an_interruption_at_the_last_moment_costs_no_job(
         assert other.reserve(5).id == number
 
 
+def test_each_of_a_row_may_take_its_time(url: str, tube: str) -> None:
+    """Not only the last one."""
+    with Client(url, watch=tube, patience=0.2) as client:
+        row: list[Request[Any]] = [requests.reserve(1), requests.stats()]
+        late, told = client.execute_all(row)
+        assert isinstance(late, TimedOutError)
+        assert isinstance(told, dict)
+
+
 def test_a_put_is_repeated_only_with_a_key() -> None:
     """The connection ends after the put was sent: who knows whether it was done?"""
     ours, theirs = socket.socketpair()
