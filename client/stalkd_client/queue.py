@@ -211,12 +211,19 @@ class Queue(Tube):
         try:
             return self.client.reserve_batch(count, timeout)
         except UnsupportedByServerError:
-            jobs = [self.client.reserve(timeout)]
-        while len(jobs) < count:  # A plain beanstalkd gives them one by one.
-            try:
+            return self._reserve_singly(count, timeout)
+
+    def _reserve_singly(self, count: int, timeout: float | None) -> list[Job]:
+        """Reserve jobs of a plain beanstalkd, one after the other."""
+        jobs = [self.client.reserve(timeout)]
+        try:
+            while len(jobs) < count:
                 jobs.append(self.client.reserve(0))
-            except StalkdError:
-                break
+        except StalkdError:
+            pass
+        except BaseException:  # Nobody gets those before it, so nobody would end their leases.
+            self._give_back(Lease(self.client, self._bodies, job) for job in jobs)
+            raise
         return jobs
 
     def pop(self, count: int = 1, timeout: float | None = 0) -> list[Any]:

@@ -16,6 +16,7 @@ import pytest
 from stalkd_client import (
     Client,
     ExistsError,
+    Job,
     LeaseLostError,
     NotFoundError,
     Queue,
@@ -82,6 +83,26 @@ def test_a_queue_on_the_original(original: str) -> None:
         assert leases[0].attempt == 1
         assert queue.ack(leases) == 3
         assert queue.count() == 0
+
+
+@pytest.mark.needs("beanstalkd")
+def test_an_interrupted_lease_of_many_on_the_original_holds_none(
+    original: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Queue("q", original) as queue:
+        queue.push_many([1, 2, 3])
+        reserve, waits = queue.client.reserve, iter([0.0, 0.0, None])
+
+        def interrupted(timeout: float | None) -> Job:
+            if next(waits) is None:
+                raise KeyboardInterrupt
+            return reserve(timeout)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(queue.client, "reserve", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                queue.lease(3)
+        assert queue.count("ready") == 3
 
 
 def test_a_job_of_an_earlier_connection_is_lost(url: str, tube: str) -> None:
