@@ -150,7 +150,8 @@ class AsyncClient(Shell):
     def _tell(self, conversation: Conversation[T], error: BaseException) -> Operation:
         """Let a conversation know that an operation has failed; return what it asks for then."""
         self._handled = error
-        self._talker.lost_nothing = True  # Cancelled operations have done nothing.
+        # Cancelled operations have done nothing; anything else, as Ctrl-C, comes anywhere.
+        self._talker.lost_nothing = isinstance(error, anyio.get_cancelled_exc_class())
         return conversation.throw(error)
 
     async def _look_at(self, error: BaseException) -> None:

@@ -99,17 +99,17 @@ class Client(Shell):
         """Do a command. Raises StalkdError, ConnectionError."""
         if self._lock.locked() or os.getpid() != self._pid:
             raise self._misused()
-        with self._lock:
-            if not self._is_clean:
-                self._abandon()
-            self._is_clean = False
-            try:
+        try:
+            with self._lock:
+                if not self._is_clean:
+                    self._abandon()
+                self._is_clean = False
                 result = self._execute(request)
-            except BaseException as error:
-                self._look_at(error)
-                raise
-            self._is_clean = True
-            return result
+                self._is_clean = True
+        except BaseException as error:  # Also what comes while the lock is opened.
+            self._look_at(error)
+            raise
+        return result
 
     def _execute(self, request: Request[T]) -> T:
         begun = self._talker.straight(request)
@@ -133,17 +133,17 @@ class Client(Shell):
     def _do(self, conversation: Conversation[T]) -> T:
         if self._lock.locked() or os.getpid() != self._pid:
             raise self._misused()
-        with self._lock:
-            if not self._is_clean:
-                self._abandon()
-            self._is_clean = False
-            try:
+        try:
+            with self._lock:
+                if not self._is_clean:
+                    self._abandon()
+                self._is_clean = False
                 result = self._drive(conversation)
-            except BaseException as error:
-                self._look_at(error)
-                raise
-            self._is_clean = True
-            return result
+                self._is_clean = True
+        except BaseException as error:  # Also what comes while the lock is opened.
+            self._look_at(error)
+            raise
+        return result
 
     def _misused(self) -> WrongUseError:
         if os.getpid() != self._pid:

@@ -251,7 +251,7 @@ class Talker:
         self, asked: Sequence[Request[T]], begun: Exchange | None = None
     ) -> Conversation[list[T | StalkdError]]:
         """Send commands, and read their replies; be careful with what is left when that stops."""
-        exchange = begun or Exchange(asked, self._patience_for(asked[-1]))
+        exchange = begun or Exchange(asked, self._patience_for(asked))
         try:
             yield exchange
         except LEAVING:
@@ -263,8 +263,13 @@ class Talker:
             self.known.note(reply)
         return [reply.result for reply in exchange.replies]
 
-    def _patience_for(self, request: Request[Any]) -> float | None:
-        return None if request.wait is None else request.wait + self.patience
+    def _patience_for(self, asked: Sequence[Request[Any]]) -> float | None:
+        longest = 0.0
+        for request in asked:
+            if request.wait is None:
+                return None
+            longest = max(longest, request.wait)
+        return longest + self.patience
 
     def pour(self, puts: Iterable[bytes], *, extended: bool) -> Conversation[list[bytes]]:
         """Send puts without waiting for each reply; return the replies, one line each.

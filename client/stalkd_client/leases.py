@@ -6,6 +6,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from stalkd_client.errors import StalkdError
+
 if TYPE_CHECKING:
     from stalkd_client.bodies import Bodies
     from stalkd_client.client import Client
@@ -100,7 +102,10 @@ class Lease:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        if kind is None:
+        if error is None:
             self.ack()
-        else:
+            return
+        try:
             self.retry()
+        except (StalkdError, OSError) as trouble:  # What the work has raised goes on.
+            error.add_note(f"job {self.id} was not given back: {trouble}")

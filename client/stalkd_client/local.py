@@ -10,13 +10,14 @@ import fcntl
 import os
 import select
 import socket
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 SOCKET: Final = "stalkd.sock"
 LOG: Final = "log"
@@ -59,12 +60,28 @@ def connect(directory: str, timeout: float) -> socket.socket:
     ``timeout`` in seconds. Raises OSError.
     """
     deadline = time.monotonic() + timeout
+    _make(directory)
     sock = _knock(directory, deadline)
     if sock is not None:
         return sock
-    Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(directory):
+    with _alone(directory, deadline):
         return _knock(directory, deadline) or _start(directory, deadline)
+
+
+def _make(directory: str) -> None:
+    """Make a directory if there is none. Raises PermissionError if it is not ours alone.
+
+    Whoever could write there, as below /tmp, could answer in the daemon's place, or lay links to
+    our own files for us to write to.
+    """
+    path = Path(directory)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH:
+        raise PermissionError(
+            f"{directory} belongs to another user, or everybody may write there: a private daemon"
+            " needs a directory of your own"
+        )
 
 
 @contextmanager
@@ -82,11 +99,23 @@ def socket_path(directory: str) -> Iterator[str]:
 
 
 @contextmanager
-def _alone(directory: str) -> Iterator[None]:
-    """Let only one process start a daemon at a time."""
-    with Path(directory, LOCK).open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # Closing the file ends it, and so does death.
+def _alone(directory: str, deadline: float) -> Iterator[None]:
+    """Let only one process start a daemon at a time. Raises TimeoutError."""
+    with Path(directory, LOCK).open("ab") as file:
+        while not _locked(file):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process is still starting the daemon of {directory}")
+            time.sleep(LOOK_AGAIN_S)
         yield
+
+
+def _locked(file: IO[bytes]) -> bool:
+    """Lock a file, if nobody else has done it. Closing it ends that, and so does death."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _knock(directory: str, deadline: float) -> socket.socket | None:

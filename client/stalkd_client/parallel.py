@@ -9,13 +9,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stalkd_client.pushing import PIECE, Ranges
+from stalkd_client.pushing import PIECE, PushError, Ranges
 
 AHEAD: Final = 2
 """Pieces for each process that are on their way: one in work, one waiting."""
 
-PushAll = Callable[[Iterable[Any]], list[int]]
-"""Pushes values, and returns the ids."""
+PushAll = Callable[[Iterable[Any], int], list[int]]
+"""Pushes values, before which so many were pushed, and returns the ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Range:
 
     def __call__(self, start: int, stop: int) -> list[int]:
         """Return the ids. Raises PushError."""
-        return self.push(self.make(start, stop))
+        return self.push(self.make(start, stop), start)
 
 
 def share(
@@ -49,11 +49,18 @@ def share(
                 if callable(values):
                     going.append(pool.submit(Range(push, values), start, stop))
                 else:
-                    going.append(pool.submit(push, values[start:stop]))
+                    going.append(pool.submit(push, values[start:stop], start))
                 if len(going) == AHEAD * processes:
-                    yield going.popleft().result()
+                    yield _ids(going.popleft())
             while going:
-                yield going.popleft().result()
+                yield _ids(going.popleft())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _ids(pushed: Future[list[int]]) -> list[int]:
+    try:
+        return pushed.result()
+    except PushError as error:
+        raise error from error.refusal  # It comes with a traceback in its place.

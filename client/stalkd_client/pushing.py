@@ -33,15 +33,16 @@ class PushError(StalkdError):
     """A value was refused in the middle of many. ``pushed`` is how many before it were taken.
 
     Of those behind it, some may have been taken too: the rest of its piece, of at most PIECE, and
-    what other processes push. The server's own error is the cause of this one.
+    what other processes push. ``refusal``, the server's own error, is the cause of this one.
     """
 
-    def __init__(self, message: str, pushed: int) -> None:
+    def __init__(self, message: str, pushed: int, refusal: StalkdError | None = None) -> None:
         super().__init__(message)
         self.pushed = pushed
+        self.refusal = refusal
 
-    def __reduce__(self) -> tuple[type[PushError], tuple[str, int]]:
-        return type(self), (str(self), self.pushed)
+    def __reduce__(self) -> tuple[type[PushError], tuple[str, int, StalkdError | None]]:
+        return type(self), (str(self), self.pushed, self.refusal)
 
 
 class Pusher:
@@ -53,9 +54,11 @@ class Pusher:
         self._form = form
         self._key = key
 
-    def push(self, values: Iterable[Any]) -> Iterator[list[int]]:
-        """Push a row of any length; give the ids of each piece. Raises PushError."""
-        total = 0
+    def push(self, values: Iterable[Any], total: int = 0) -> Iterator[list[int]]:
+        """Push a row of any length; give the ids of each piece. Raises PushError.
+
+        ``total`` is how many have been pushed before it.
+        """
         # All of a piece is made before any of it is sent: what raises, raises outside of it.
         for piece in self._pieces(iter(values)):
             ids = self._pour(piece, total)
@@ -82,6 +85,8 @@ class Pusher:
 
     def _pour(self, piece: list[bytes], before: int) -> list[int]:
         lines = self._client.pour(piece, extended=self._form.extended)
+        if self._bodies.spill is not None:
+            self._forget_refused(piece, lines)
         ids: list[int] = []
         for line in lines:
             word, _, number = line.partition(b" ")
@@ -90,6 +95,12 @@ class Pusher:
             ids.append(int(number))
         return ids
 
+    def _forget_refused(self, piece: list[bytes], lines: list[bytes]) -> None:
+        """Remove the files of bodies to which no job refers now."""
+        for command, line in zip(piece, lines, strict=True):
+            if not line.startswith(b"INSERTED "):
+                self._bodies.forget(command.partition(b"\r\n")[2].removesuffix(b"\r\n"))
+
     def _refuse(self, line: bytes, pushed: int) -> None:
         error = ERRORS.get(line.partition(b" ")[0])
         if error is None:
@@ -97,7 +108,8 @@ class Pusher:
         text = line.decode("latin-1")
         if error is JobTooBigError:
             text = f"{text}: {too_big(self._bodies.limit)}"
-        raise PushError(f"after {pushed} values: {text}", pushed) from error(text)
+        refusal = error(text)
+        raise PushError(f"after {pushed} values: {text}", pushed, refusal) from refusal
 
 
 def too_big(limit: int) -> str:

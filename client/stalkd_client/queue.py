@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -13,11 +14,13 @@ from stalkd_client.errors import (
     ExistsError,
     JobTooBigError,
     LeaseLostError,
+    NotFoundError,
     StalkdError,
     TimedOutError,
     UnsupportedByServerError,
 )
 from stalkd_client.leases import Lease
+from stalkd_client.operations import WINDOW
 from stalkd_client.progress import Report, reporting
 from stalkd_client.pushing import Keys, Pusher, Ranges, too_big
 from stalkd_client.requests import delete, put_form
@@ -59,6 +62,7 @@ class Queue(Tube):
         too. Raises ValueError.
         """
         super().__init__(name, url, retry_for=retry_for)
+        self._retry_for = retry_for
         parked = None if spill is None else Spill(spill)
         self._bodies = Bodies(codecs.find(codec, trusted=trusted), parked, self._largest_body)
 
@@ -81,7 +85,8 @@ class Queue(Tube):
         try:
             return self.client.execute(form.request(body, key))
         except ExistsError as error:
-            self._bodies.forget(body)
+            if not self._is_body_of(error.id, body):
+                self._bodies.forget(body)
             return error.id
         except StalkdError as error:
             self._bodies.forget(body)
@@ -89,6 +94,20 @@ class Queue(Tube):
                 text = f"{error} ({len(body)} bytes): {too_big(self._bodies.limit)}"
                 raise JobTooBigError(text) from None
             raise
+
+    def _is_body_of(self, job_id: int, body: bytes) -> bool:
+        """Tell whether a job is there by a put of our own, that was sent again without need.
+
+        Its file must then stay, and also if nobody knows.
+        """
+        if self._bodies.spill is None:
+            return True
+        try:
+            return self.client.peek(job_id).body == body
+        except NotFoundError:
+            return False
+        except OSError:
+            return True
 
     @overload
     def push_many(
@@ -158,8 +177,7 @@ class Queue(Tube):
         if mode is not None:
             return mode.take_all(self.name, values, total, self._bodies.codec)
         if parallel == 1 and not callable(values):
-            form = put_form(**options, keyed=key is not None)
-            return Pusher(self.client, self._bodies, form, key).push(values)
+            return self._pusher(key, options).push(values)
         if total is None or not (callable(values) or hasattr(values, "__getitem__")):
             raise TypeError(
                 "pushing in parallel takes what can be sliced, or a function of ranges and total="
@@ -169,8 +187,12 @@ class Queue(Tube):
         spill = self._bodies.spill
         place = None if spill is None else str(spill.directory)
         url, codec = str(self.client.address), self._bodies.codec.name
-        push = Elsewhere(self.name, url, codec, place, key, options)
+        push = Elsewhere(self.name, url, codec, place, key, options, self._retry_for)
         return share(push, cast("Sequence[Any] | Ranges", values), total, parallel)
+
+    def _pusher(self, key: Keys | None, options: dict[str, Any]) -> Pusher:
+        form = put_form(**options, keyed=key is not None)
+        return Pusher(self.client, self._bodies, form, key)
 
     # -- out ------------------------------------------------------------------------------------
 
@@ -189,44 +211,66 @@ class Queue(Tube):
         try:
             return self.client.reserve_batch(count, timeout)
         except UnsupportedByServerError:
-            jobs = [self.client.reserve(timeout)]
-        while len(jobs) < count:  # A plain beanstalkd gives them one by one.
-            try:
+            return self._reserve_singly(count, timeout)
+
+    def _reserve_singly(self, count: int, timeout: float | None) -> list[Job]:
+        """Reserve jobs of a plain beanstalkd, one after the other."""
+        jobs = [self.client.reserve(timeout)]
+        try:
+            while len(jobs) < count:
                 jobs.append(self.client.reserve(0))
-            except StalkdError:
-                break
+        except StalkdError:
+            pass
+        except BaseException:  # Nobody gets those before it, so nobody would end their leases.
+            self._give_back(Lease(self.client, self._bodies, job) for job in jobs)
+            raise
         return jobs
 
     def pop(self, count: int = 1, timeout: float | None = 0) -> list[Any]:
         """Take up to so many values out for good: what happens to them then, is your business.
 
-        If one cannot be read, all are given back. Raises ValueError.
+        Those whose lease ended before they were out are left to whoever has them by then. Raises
+        ValueError if a body is not what the codec writes; then all of them stay.
         """
         leases = self.lease(count, timeout)
         try:
             values = [lease.value for lease in leases]
-        except BaseException:
-            for lease in leases:  # One that cannot be read must not withhold the others.
-                lease.retry()
+        except BaseException:  # A pickle may raise anything.
+            self._give_back(leases)
             raise
-        self.ack(leases)
-        return values
+        done = {lease.id for lease in self._acknowledge(leases)}
+        return [value for lease, value in zip(leases, values, strict=True) if lease.id in done]
+
+    def _give_back(self, leases: Iterable[Lease]) -> None:
+        for lease in leases:
+            with suppress(StalkdError, OSError):  # It goes back by itself when its lease ends.
+                lease.retry()
 
     def ack(self, leases: Iterable[Lease]) -> int:
-        """Acknowledge many with one exchange; return how many were still leased."""
+        """Acknowledge many, hundreds with one exchange; return how many were still leased."""
+        return len(self._acknowledge(leases))
+
+    def _acknowledge(self, leases: Iterable[Lease]) -> list[Lease]:
+        """Acknowledge; return those that were still leased."""
         open_ones = [lease for lease in leases if not lease.is_over]
-        held = [lease.job for lease in open_ones if self.client.holds(lease.job)]
-        for lease in open_ones:
+        done: list[Lease] = []
+        # All at once could stop both sides: we send, and the server waits for us to read.
+        for start in range(0, len(open_ones), WINDOW):
+            done += self._delete(open_ones[start : start + WINDOW])
+        return done
+
+    def _delete(self, leases: list[Lease]) -> list[Lease]:
+        held = [lease for lease in leases if self.client.holds(lease.job)]
+        for lease in leases:
             lease.is_over = True
         try:
-            results = self.client.execute_all([delete(job) for job in held])
+            results = self.client.execute_all([delete(lease.job) for lease in held])
         except LeaseLostError:  # The connection broke before anything was sent on it.
-            return 0
-        done = [job for job, result in zip(held, results, strict=True) if result is None]
-        if self._bodies.spill is not None:
-            for job in done:
-                self._bodies.forget(job.body)
-        return len(done)
+            return []
+        done = [lease for lease, result in zip(held, results, strict=True) if result is None]
+        for lease in done:
+            self._bodies.forget(lease.job.body)
+        return done
 
     def __iter__(self) -> Iterator[Lease]:
         """Give one leased job after the other, for ever; each is to be ended before the next."""
@@ -244,10 +288,20 @@ class Elsewhere:
     spill: str | None
     key: Keys | None
     options: dict[str, Any]
+    retry_for: float = 0.0
 
-    def __call__(self, values: Iterable[Any]) -> list[int]:
-        """Push a piece; return the ids. Raises PushError."""
-        # Trusted: nothing is read here.
-        with Queue(self.name, self.url, codec=self.codec, trusted=True, spill=self.spill) as queue:
-            ids: list[int] = queue.push_many(list(values), key=self.key, **self.options)
-            return ids
+    def __call__(self, values: Iterable[Any], before: int) -> list[int]:
+        """Push a piece, with so many values before it; return the ids. Raises PushError."""
+        with self._queue() as queue:
+            pusher = queue._pusher(self.key, self.options)  # noqa: SLF001 - it is ours
+            return [each for ids in pusher.push(values, before) for each in ids]
+
+    def _queue(self) -> Queue:
+        return Queue(
+            self.name,
+            self.url,
+            codec=self.codec,
+            trusted=True,  # Nothing is read here.
+            spill=self.spill,
+            retry_for=self.retry_for,
+        )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Stream:
     def __init__(self, sock: socket.socket, patience: float) -> None:
         """Use a connected socket, where nothing may take longer unless that is said."""
         self._socket = sock
+        self._pid = os.getpid()
         self._buffer = Buffer()
         self._received: list[bytes] = []
         self._limit = max(patience, SHORTEST_S)
@@ -144,7 +147,10 @@ class Stream:
                 raise TimeoutError(f"no answer in {self._patience} s")
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up, even if a forked process has the socket, too; there, only its copy goes."""
+        if os.getpid() == self._pid:
+            with suppress(OSError):  # The server may have hung up first.
+                self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
 

@@ -40,6 +40,7 @@ class TlsStream(Stream):
 
     def _when_possible(self, act: Callable[[], T]) -> T:
         while True:
+            self.is_waiting = False  # An interrupted wait has left it true.
             try:
                 return act()
             except ssl.SSLWantReadError:

@@ -16,6 +16,7 @@ import pytest
 from stalkd_client import (
     Client,
     ExistsError,
+    Job,
     LeaseLostError,
     NotFoundError,
     Queue,
@@ -25,8 +26,10 @@ from stalkd_client import (
     beyond,
     conversation,
     requests,
+    stream,
 )
 from stalkd_client.aio import AsyncClient
+from stalkd_client.exchange import Request
 
 
 def test_a_job_from_put_to_delete(url: str, tube: str) -> None:
@@ -80,6 +83,26 @@ def test_a_queue_on_the_original(original: str) -> None:
         assert leases[0].attempt == 1
         assert queue.ack(leases) == 3
         assert queue.count() == 0
+
+
+@pytest.mark.needs("beanstalkd")
+def test_an_interrupted_lease_of_many_on_the_original_holds_none(
+    original: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Queue("q", original) as queue:
+        queue.push_many([1, 2, 3])
+        reserve, waits = queue.client.reserve, iter([0.0, 0.0, None])
+
+        def interrupted(timeout: float | None) -> Job:
+            if next(waits) is None:
+                raise KeyboardInterrupt
+            return reserve(timeout)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(queue.client, "reserve", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                queue.lease(3)
+        assert queue.count("ready") == 3
 
 
 def test_a_job_of_an_earlier_connection_is_lost(url: str, tube: str) -> None:
@@ -139,6 +162,43 @@ def test_an_interrupted_reserve_costs_no_job(url: str, tube: str, held: int) -> 
         signal.signal(signal.SIGALRM, old)
 
 
+class InterruptedLock:
+    """Ctrl-C comes while it is opened."""
+
+    def locked(self) -> bool:
+        return False
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ask", [requests.reserve(0), beyond.reserve_batch(1)])
+@pytest.mark.parametrize("together", [False, True])
+def test_an_interruption_at_the_last_moment_costs_no_job(
+    url: str, tube: str, ask: Request[Any], together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is there, and nobody ever gets it from us."""
+    with Client(url, use=tube, watch=tube) as client, Client(url, watch=tube) as other:
+        number = client.put("x")
+        with monkeypatch.context() as patch:
+            patch.setattr(client, "_lock", InterruptedLock())
+            with pytest.raises(KeyboardInterrupt):
+                client.execute_all([ask]) if together else client.execute(ask)
+        assert other.reserve(5).id == number
+
+
+def test_each_of_a_row_may_take_its_time(url: str, tube: str) -> None:
+    """Not only the last one."""
+    with Client(url, watch=tube, patience=0.2) as client:
+        row: list[Request[Any]] = [requests.reserve(1), requests.stats()]
+        late, told = client.execute_all(row)
+        assert isinstance(late, TimedOutError)
+        assert isinstance(told, dict)
+
+
 def test_a_put_is_repeated_only_with_a_key() -> None:
     """The connection ends after the put was sent: who knows whether it was done?"""
     ours, theirs = socket.socketpair()
@@ -178,6 +238,30 @@ def test_async_reserve_is_cancelled_without_loss(
             job = await client.reserve(5)
             assert job.id == number
             await client.delete(job)
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_async_ctrl_c_between_a_receive_and_its_buffer(
+    url: str, tube: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes are lost, so the connection must not be read any further."""
+
+    def interrupt(*_: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with AsyncClient(url, use=tube, watch=tube, patience=5) as client:
+            await client.put("x")
+            job = await client.reserve(0)
+            monkeypatch.setattr(stream.Buffer, "add", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                await client.stats_job(job)
+            assert not client.holds(job)
+            assert await client.list_tube_used() == tube
+            assert (await client.reserve(5)).id == job.id
 
     anyio.run(main, backend=backend)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -113,6 +115,36 @@ def test_a_daemon_that_cannot_start_says_why(place: str) -> None:
     with monkey.context(), pytest.raises(ConnectionError, match=r"binlog\.1|log"):
         Client(f"local:{place}").stats()
     monkey.undo()
+
+
+@pytest.mark.parametrize(("mode", "owner"), [(0o777, -1), (0o700, 12_345)])
+def test_others_may_not_write_to_the_directory(place: str, mode: int, owner: int) -> None:
+    """They could answer for the daemon, or let us empty a file of our own."""
+    precious = Path(place).with_name("precious")
+    precious.write_text("kept")
+    Path(place).mkdir()
+    Path(place, local.LOCK).symlink_to(precious)
+    Path(place).chmod(mode)
+    if owner >= 0:
+        if os.geteuid():
+            pytest.skip("only root can give a directory away")
+        os.chown(place, owner, -1)
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(f"{place}/{local.SOCKET}")
+        theirs.listen()
+        with pytest.raises(ConnectionError, match="directory of your own"):
+            Client(f"local:{place}").put("secret")
+    assert precious.read_text() == "kept"
+
+
+def test_nobody_waits_longer_than_asked_for_another_that_starts(place: str) -> None:
+    Path(place).mkdir()
+    with Path(place, local.LOCK).open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        begun = time.monotonic()
+        with pytest.raises(ConnectionError, match="another process is still starting"):
+            Client(f"local:{place}", connect_timeout=0.1).stats()
+        assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])

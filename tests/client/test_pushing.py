@@ -10,7 +10,16 @@ from typing import Self
 
 import click
 import pytest
-from stalkd_client import BuriedError, ExistsError, PushError, Queue, StalkdError, parallel, pushing
+from stalkd_client import (
+    BuriedError,
+    ExistsError,
+    JobTooBigError,
+    PushError,
+    Queue,
+    StalkdError,
+    parallel,
+    pushing,
+)
 from stalkd_client.queue import Elsewhere
 
 
@@ -69,12 +78,34 @@ def test_ranges_without_processes_need_them(url: str, tube: str) -> None:
         assert queue.pop(9) == [3, 4, 5, 6, 7, 8]
 
 
+def test_other_processes_wait_for_a_server_as_long(
+    url: str, tube: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def share(push: Elsewhere, values: list[int], *_: int) -> Iterator[list[int]]:
+        with push._queue() as there:
+            assert there.client._talker.retry_for == 10
+        yield push(values, 0)
+
+    monkeypatch.setattr(parallel, "share", share)
+    with Queue(tube, url, retry_for=10) as queue:
+        assert len(queue.push_many([1, 2, 3], parallel=2)) == queue.count() == 3
+
+
 def test_a_refusal_in_another_process(url: str, tube: str) -> None:
     with Queue(tube, url) as queue:
         queue.client.set_policy(tube, max_jobs=3)
         with pytest.raises(PushError, match="OUT_OF_MEMORY"):
             queue.push_many(list(range(20_000)), parallel=2)
         assert queue.count() == 3
+
+
+def test_a_refusal_in_another_process_counts_all_before_it(url: str, tube: str) -> None:
+    values: list[object] = [*range(10_005), "x" * 70_000]
+    with Queue(tube, url) as queue:
+        with pytest.raises(PushError, match="after 10005 values: JOB_TOO_BIG") as caught:
+            queue.push_many(values, parallel=2)
+        assert caught.value.pushed == queue.count() == 10_005
+        assert isinstance(caught.value.__cause__, JobTooBigError)
 
 
 @pytest.mark.parametrize(

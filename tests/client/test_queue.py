@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from stalkd_client import PushError, Queue
+from stalkd_client.testing import private_server
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,16 @@ def test_a_lease_is_acknowledged_or_given_back(url: str, tube: str) -> None:
         assert queue.count() == 0
 
 
+def test_the_error_of_the_work_goes_on_when_the_lease_is_lost(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push(1)
+        (lease,) = queue.lease()
+        queue.client.close()
+        with pytest.raises(ZeroDivisionError) as caught, lease:
+            1 / 0  # noqa: B018 - the work fails
+        assert "was reserved on a connection that broke" in caught.value.__notes__[0]
+
+
 def test_many_values_of_a_generator(url: str, tube: str) -> None:
     with Queue(tube, url) as queue:
         assert queue.push_many(number for number in range(50_000)) == 50_000
@@ -59,6 +70,39 @@ def test_a_key_function_puts_each_value_once(url: str, tube: str) -> None:
         first, second, again = queue.push_many(["a", "b", "a"], key=str)
         assert first == again != second
         assert len(queue) == 2
+
+
+def test_a_value_is_popped_by_one_only(
+    url: str, tube: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first lease ends before the job is deleted, and another worker has it by then."""
+    with Queue(tube, url) as queue, Queue(tube, url) as another:
+        queue.push("first", ttr=600)
+        queue.push("second", ttr=600)
+        leases = queue.lease(2)
+        queue.release_all()
+        taken = another.lease()
+        monkeypatch.setattr(queue, "lease", lambda *_: leases)
+        assert [lease.value for lease in taken] + queue.pop(2) == ["first", "second"]
+
+
+def test_a_value_that_cannot_be_read_holds_no_others_back(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push(1)
+        queue.client.put(b"no JSON")
+        with pytest.raises(ValueError, match="Expecting value"):
+            queue.pop(2)
+        assert queue.count("ready") == 2
+
+
+def test_very_many_are_acknowledged_in_pieces() -> None:
+    """The buffers of a unix socket hold few replies: sent at once, both sides would wait."""
+    count = 40_000
+    with private_server() as server, Queue("many", server.url) as queue:
+        queue.push_many(iter(range(count)), ttr=600)
+        leases = [lease for _ in range(0, count, 1_000) for lease in queue.lease(1_000)]
+        queue.client._talker.patience = 2
+        assert queue.ack(leases) == count
 
 
 def test_looking_and_mending(url: str, tube: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import anyio
 import pytest
@@ -36,6 +37,22 @@ def test_a_client_is_not_used_across_a_fork(url: str, monkeypatch: pytest.Monkey
             with pytest.raises(WrongUseError, match="fork"):
                 client.stats()
         client.stats()
+
+
+def test_a_forked_process_keeps_no_lease_alive(url: str, tube: str) -> None:
+    """It has a copy of the socket, and lives on."""
+    with Client(url, use=tube, watch=tube) as client, Client(url, watch=tube) as other:
+        number = client.put("x", ttr=600)
+        client.reserve(0)
+        child = os.fork()
+        if not child:
+            signal.pause()
+        try:
+            client.close()
+            assert other.reserve(5).id == number
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 @pytest.mark.needs("beanstalkd")

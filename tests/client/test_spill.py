@@ -9,6 +9,9 @@ import pytest
 from stalkd_client import JobTooBigError, PushError, Queue, SpillError
 from stalkd_client.spill import MAGIC, Spill
 
+from support.cutting import cut_at
+from support.daemon import Daemon
+
 LARGE = "x" * 100_000
 
 
@@ -59,6 +62,32 @@ def test_what_was_refused_leaves_no_file(queue: Queue, tmp_path: Path) -> None:
     assert queue.push(LARGE, key="k") == first
     assert len(files(tmp_path)) == 1
     assert queue.pop() == [LARGE]
+
+
+def test_many_that_were_refused_leave_no_files(queue: Queue, tmp_path: Path) -> None:
+    first, again = queue.push_many([LARGE, LARGE], key=len_of)
+    assert first == again
+    assert len(files(tmp_path)) == 1
+    queue.client.set_policy(queue.name, max_jobs=2)
+    with pytest.raises(PushError, match="after 1 values"):
+        queue.push_many([LARGE, LARGE, LARGE])
+    assert len(files(tmp_path)) == 2
+    assert queue.pop(3) == [LARGE, LARGE]
+
+
+def len_of(value: str) -> str:
+    return str(len(value))
+
+
+def test_a_put_that_is_sent_again_keeps_its_file(server: Daemon, tube: str, tmp_path: Path) -> None:
+    """The server has done the first one, and says that the key is there."""
+    with (
+        cut_at((server.host, server.port), b"INSERTED") as url,
+        Queue(tube, url, spill=tmp_path / "spill", retry_for=10) as queue,
+    ):
+        queue.push(LARGE, key="k")
+        assert queue.pop() == [LARGE]
+        assert files(tmp_path) == []
 
 
 def test_without_a_directory_the_error_names_the_limit(url: str, tube: str) -> None:

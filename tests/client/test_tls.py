@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import anyio
 import pytest
@@ -18,6 +20,7 @@ import trustme
 from stalkd_client import Client, Queue
 from stalkd_client.address import parse
 from stalkd_client.aio import AsyncClient
+from stalkd_client.stream import Buffer
 from stalkd_client.tlsstream import TlsStream
 
 
@@ -126,6 +129,38 @@ def test_no_answer_in_time(secure: str, tube: str) -> None:
         assert stream is not None
         with pytest.raises(TimeoutError):
             stream.receive(None)
+
+
+def test_an_interrupted_wait_does_not_vouch_for_what_comes_later(
+    secure: str, tube: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first Ctrl-C comes while nothing does, the second between a receive and its buffer."""
+
+    def interrupt(*_: object) -> NoReturn:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with Client(secure, use=tube, watch=tube) as client:
+        client.put("x")
+        job = client.reserve(5)
+        monkeypatch.setattr(TlsStream, "_wait", interrupt_in_wait(interrupt))
+        with pytest.raises(KeyboardInterrupt):
+            client.stats_job(job)
+        assert client._stream is not None
+        assert select.select([client._stream._socket], [], [], 10)[0]
+        monkeypatch.setattr(Buffer, "add", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            client.list_tube_used()
+        assert not client.holds(job)  # What was received is lost, so the connection was closed.
+        assert client.list_tube_used() == tube
+
+
+def interrupt_in_wait(interrupt: Callable[[], NoReturn]) -> Callable[[TlsStream, int], None]:
+    def wait(stream: TlsStream, _: int) -> None:
+        stream.is_waiting = True
+        interrupt()
+
+    return wait
 
 
 @pytest.mark.parametrize("backend", ["trio", "asyncio"])

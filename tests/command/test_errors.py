@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -57,6 +58,21 @@ def test_a_server_that_is_none(run: Stalk) -> None:
     assert process.returncode == 3
     assert "is no Beanstalk server" in err
     assert err.count("\n") == 1
+
+
+def test_an_export_whose_connection_is_reset(
+    stalk: Stalk, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the file that cannot be written."""
+
+    def reset(*_: object, **__: object) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    client.put("x")
+    monkeypatch.setattr(Client, "list_jobs", reset)
+    out = stalk("export", "mail", "-o", str(tmp_path / "file"))
+    assert (out.code, "lost the connection" in out.err) == (3, True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_bug_is_one_line(run: Stalk, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from stalkd_client import Client, NotFoundError
 
 from support.daemon import Daemon
-from support.stalk import Stalk, bury
+from support.stalk import Stalk, bury, start
 
 
 def bodies_in(client: Client, tube: str) -> list[bytes]:
@@ -162,6 +162,20 @@ def test_a_file_with_a_wrong_line_imports_nothing(
     assert "line 3 is no job: it needs" in out.err
     assert "0 jobs imported" in out.err
     assert "mail" not in [name for name in client.list_tubes() if name != client.list_tube_used()]
+
+
+def test_import_goes_on_where_the_standard_input_is(
+    client: Client, url: str, tmp_path: Path
+) -> None:
+    """The shell has read a line of the file before."""
+    path = tmp_path / "jobs"
+    path.write_text("a head\n" + '{"tube": "mail", "body": "x"}\n')
+    with path.open("rb", buffering=0) as file:
+        file.seek(len("a head\n"))
+        process = start("import", "--url", url, stdin=file)
+        out, err = process.communicate(timeout=20)
+    assert (out, err) == (b"imported 1 job\n", b"")
+    assert bodies_in(client, "mail") == [b"x"]
 
 
 @pytest.mark.needs("beanstalkd")

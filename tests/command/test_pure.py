@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stalkd_client.command import bodies, records, tables, times
+from stalkd_client.command import bodies, files, output, records, tables, times
 from stalkd_client.command.baseline import Baseline
 from stalkd_client.command.rates import Sample, compare, sort
 from stalkd_client.documents import Mapping
@@ -57,6 +59,42 @@ def test_wide_characters_take_two_cells() -> None:
 def test_nothing_shown_is_obeyed_by_a_terminal(body: bytes) -> None:
     for line in [*bodies.pretty(body), bodies.excerpt(body)]:
         assert all(char.isprintable() or char == "\t" for char in line)
+
+
+def test_a_link_laid_for_a_new_file_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / ".target.guessed").symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError), files.replacing(tmp_path / "target") as file:
+        file.write("lost")
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_file_is_replaced_wholly_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    with files.replacing(target) as file:
+        file.write("old")
+    with pytest.raises(ZeroDivisionError), files.replacing(target) as file:
+        file.write(str(1 / 0))
+    assert (target.read_text(), list(tmp_path.iterdir())) == ("old", [target])
+
+
+@given(st.text())
+def test_no_json_is_obeyed_by_a_terminal(text: str) -> None:
+    line = output.in_json({"body": text})
+    assert line.isprintable()
+    assert json.loads(line) == {"body": text}
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "\x9b31mred", "a\r\nb"])
+def test_no_name_or_note_is_obeyed_by_a_terminal(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.note(text)
+    (_, line) = tables.lay_out(["NAME"], [[text]])
+    assert (line + capsys.readouterr().err.removesuffix("\n")).isprintable()
 
 
 @given(st.binary(max_size=200))

@@ -21,7 +21,8 @@ from stalkd_client.tasks import ends
 from stalkd_client.tasks.envelope import find_codec
 from stalkd_client.tasks.runner import perform
 
-from support.daemon import free_port, start_stalkd
+from support.cutting import cut_at
+from support.daemon import Daemon, free_port, start_stalkd
 from support.worker import work_one
 
 
@@ -93,6 +94,17 @@ def test_handles_in_any_order(tasks: Tasks, url: str, tube: str) -> None:
         work_one(url, tube, NAMES)
     assert [handle.result(5) for handle in reversed(handles)] == [6, 4, 2]
     assert len({handle.reply for handle in handles}) == 3
+
+
+def test_a_push_that_is_sent_again_has_its_result(server: Daemon, url: str, tube: str) -> None:
+    """The server has done the first one, and says that the key is there."""
+    with cut_at((server.host, server.port), b"INSERTED") as way:
+        tasks = Tasks(url=way, queue=tube, result=True, key="k", retry_for=10)
+        handle = tasks.enqueue(double, 21)
+        assert tasks.enqueue(double, 21).reply is None  # That is another's.
+        work_one(url, tube, NAMES)
+        assert handle.result(5) == 42
+        tasks.close()
 
 
 def test_nothing_is_left_of_a_reply_that_was_read(tasks: Tasks, url: str, tube: str) -> None:

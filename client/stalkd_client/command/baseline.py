@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stalkd_client.command.exits import CommandError
+from stalkd_client.command.files import replacing
 from stalkd_client.command.tube_stats import number
 from stalkd_client.documents import Mapping
 
@@ -66,11 +67,10 @@ def save(baseline: Baseline) -> None:
     everything = _read()
     everything[baseline.server] = baseline.totals
     target = path()
-    new = target.with_name(f"{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new.write_text(json.dumps(everything, indent=1) + "\n")
-        new.replace(target)
+        with replacing(target) as file:
+            file.write(json.dumps(everything, indent=1) + "\n")
     except OSError as error:
         raise CommandError(f"cannot write {target}: {error.strerror}") from None
 

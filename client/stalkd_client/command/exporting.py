@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -13,6 +12,7 @@ from stalkd_client.client import Client
 from stalkd_client.command import output, records
 from stalkd_client.command.copying import with_bodies
 from stalkd_client.command.exits import CommandError
+from stalkd_client.command.files import replacing
 from stalkd_client.command.job_list import listed
 from stalkd_client.command.progress import Progress
 from stalkd_client.command.session import Session, connected, require_stalkd
@@ -55,7 +55,7 @@ def export(session: Session, tube: str, state: str, target: Path | None) -> None
 def _lines(client: Client, tube: str, state: str) -> Iterator[str]:
     for piece in with_bodies(client, listed(client, tube, state)):
         for told, job in piece:
-            yield output.ENCODE(records.record(told, tube, job.body))
+            yield output.in_json(records.record(told, tube, job.body))
 
 
 class Source:
@@ -89,15 +89,8 @@ def _save(lines: Iterator[str], target: Path) -> int:
 
 def _replace(target: Path, source: Source) -> int:
     """Write a file beside it, on the disk, and give it its name in the end."""
-    new = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            number = _fill(file, source)
-            os.fsync(file.fileno())
-        new.replace(target)
-    finally:
-        new.unlink(missing_ok=True)
-    return number
+    with replacing(target) as file:
+        return _fill(file, source)
 
 
 def _fill(file: IO[str], source: Source) -> int:

@@ -56,9 +56,10 @@ def import_(
         importer = Importer(client, plain=plain, as_ready=state == "ready")
         try:
             if file.seekable():
+                begin = file.tell()  # Somebody may have read a part of it.
                 for _ in parsed(file, tube):
                     pass
-                file.seek(0)
+                file.seek(begin)
             for piece in pieces(parsed(file, tube), PIECE):
                 importer.put(piece)
                 progress.tell(importer.imported)

@@ -7,9 +7,10 @@ import os
 import sys
 from typing import Any, Final
 
+from stalkd_client.command.bodies import safe
 from stalkd_client.command.exits import CommandError
 
-ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": ")).encode
 
 
 class ReaderGoneError(Exception):
@@ -31,9 +32,20 @@ def write_bytes(data: bytes) -> None:
         raise unwritable(error) from None
 
 
+def in_json(value: Any) -> str:
+    """Return a value as JSON on one line, which a terminal may be shown.
+
+    JSON itself only escapes the older half of the control characters.
+    """
+    text = _encode(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
 def write_json(value: Any) -> None:
     """Write a value as JSON on one line."""
-    write(ENCODE(value))
+    write(in_json(value))
 
 
 def flush() -> None:
@@ -60,7 +72,7 @@ def let_go() -> None:
 def note(text: str) -> None:
     """Say something to the person at the terminal; it is no part of the result."""
     flush()
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(safe(text) + "\n")
 
 
 def is_terminal() -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from stalkd_client.command import output
+from stalkd_client.command.bodies import safe
 
 GAP: Final = "  "
 
@@ -25,7 +26,7 @@ def lay_out(
 
     Only the last column is cut to fit into ``width``, None: no limit.
     """
-    table = [[head.lstrip(">") for head in heads], *[list(row) for row in rows]]
+    table = [[head.lstrip(">") for head in heads], *[[safe(text) for text in row] for row in rows]]
     sizes = [max(cells(row[number]) for row in table) for number in range(len(heads))]
     if width is not None:
         before = sum(sizes[:-1]) + len(GAP) * (len(sizes) - 1)

@@ -53,6 +53,16 @@ class Connection:
         """Put one job; return its id. Raises as ``Client.put``."""
         return self.using(tube).execute(form.request(body, key))
 
+    def has_put(self, job_id: int, body: bytes) -> bool:
+        """Tell whether a job that is there has this body: a put was done, and sent again.
+
+        If it has ended meanwhile, it may have been; then a reply tells. Raises OSError.
+        """
+        try:
+            return self.client.peek(job_id).body == body
+        except NotFoundError:
+            return True
+
     def put_all(self, tube: str, form: PutForm, bodies: Iterable[bytes]) -> list[bytes]:
         """Put many with one exchange; return the lines of reply."""
         puts = [form.fill(body) for body in bodies]

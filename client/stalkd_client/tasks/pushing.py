@@ -73,10 +73,13 @@ class Pusher:
         if mode is not None:
             return mode.run(call.body, self._name, options, self._function)
         self._check_name()
+        connection = self._connect()
         try:
-            job_id = self._connect().put(self._queue, self._form, call.body, options.key)
+            job_id = connection.put(self._queue, self._form, call.body, options.key)
         except ExistsError as error:
-            return self.handle(error.id, None)  # Its reply goes to whoever pushed it.
+            is_ours = call.reply is not None and connection.has_put(error.id, call.body)
+            # The reply of another's goes to whoever pushed it.
+            return self.handle(error.id, call.reply if is_ours else None)
         return self.handle(job_id, call.reply)
 
     def push_all(
@@ -138,7 +141,8 @@ def _read_ids(lines: Iterable[bytes], before: int) -> list[int]:
         word, _, number = line.partition(b" ")
         if word in ERRORS:
             pushed, text = before + len(ids), line.decode("latin-1")
-            raise PushError(f"after {pushed} calls: {text}", pushed) from ERRORS[word](text)
+            refusal = ERRORS[word](text)
+            raise PushError(f"after {pushed} calls: {text}", pushed, refusal) from refusal
         if word != b"INSERTED":
             raise ProtocolError(f"put: the server answered {line[:100]!r}")
         ids.append(int(number))
