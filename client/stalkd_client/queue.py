@@ -268,8 +268,9 @@ class Queue(Tube):
         except LeaseLostError:  # The connection broke before anything was sent on it.
             return []
         done = [lease for lease, result in zip(held, results, strict=True) if result is None]
-        for lease in done:
-            self._bodies.forget(lease.job.body)
+        if self._bodies.spill is not None:
+            for lease in done:
+                self._bodies.forget(lease.job.body)
         return done
 
     def __iter__(self) -> Iterator[Lease]:
