@@ -23,7 +23,7 @@ from stalkd_client.errors import (
 )
 from stalkd_client.jobs import Job, Page
 from stalkd_client.leases import Lease
-from stalkd_client.pushing import PushError
+from stalkd_client.pushing import PushError, PushInterruptedError
 from stalkd_client.queue import Queue
 from stalkd_client.spill import SpillError
 from stalkd_client.tasks.app import DEFAULT, Tasks
@@ -68,6 +68,7 @@ __all__ = [
     "Page",
     "ProtocolError",
     "PushError",
+    "PushInterruptedError",
     "Queue",
     "ServerError",
     "SpillError",

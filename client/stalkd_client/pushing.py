@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -45,6 +46,20 @@ class PushError(StalkdError):
         return type(self), (str(self), self.pushed, self.refusal)
 
 
+class PushInterruptedError(ConnectionError):
+    """The connection broke while many values were pushed. ``pushed`` is how many were for certain.
+
+    Of those behind them, up to a piece may have been taken, too: nobody knows.
+    """
+
+    def __init__(self, message: str, pushed: int) -> None:
+        super().__init__(message)
+        self.pushed: int = pushed
+
+    def __reduce__(self) -> tuple[type[PushInterruptedError], tuple[str, int]]:
+        return type(self), (str(self), self.pushed)
+
+
 class Pusher:
     """Pushes values with the same options."""
 
@@ -84,7 +99,7 @@ class Pusher:
         return [fill(dumps(value), key(value)) for value in values]
 
     def _pour(self, piece: list[bytes], before: int) -> list[int]:
-        lines = self._client.pour(piece, extended=self._form.extended)
+        lines = self._send(piece, before)
         if self._bodies.spill is not None:
             self._forget_refused(piece, lines)
         ids: list[int] = []
@@ -94,6 +109,21 @@ class Pusher:
                 self._refuse(line, before + len(ids))
             ids.append(int(number))
         return ids
+
+    def _send(self, piece: list[bytes], before: int) -> list[bytes]:
+        """Send a piece; if it has keys, again and again while the client may go on trying."""
+        gives_up: float | None = None
+        while True:
+            try:
+                return self._client.pour(piece, extended=self._form.extended)
+            except OSError as error:
+                gives_up = gives_up or time.monotonic() + self._client.retry_for
+                if self._key is None or time.monotonic() >= gives_up:
+                    raise PushInterruptedError(
+                        f"after {before} values, and perhaps some of the next {len(piece)}:"
+                        f" {error}",
+                        before,
+                    ) from error
 
     def _forget_refused(self, piece: list[bytes], lines: list[bytes]) -> None:
         """Remove the files of bodies to which no job refers now."""

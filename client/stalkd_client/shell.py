@@ -44,6 +44,11 @@ class Shell:
         held = len(self._talker.known.held)
         return f"<{type(self).__name__} {self.address}, {state}, holds {held} jobs>"
 
+    @property
+    def retry_for(self) -> float:
+        """How many seconds commands go on trying, as far as that is safe."""
+        return self._talker.retry_for
+
     def holds(self, job: Job) -> bool:
         """Tell whether a job was reserved on the present connection, and not ended since."""
         return self._talker.known.is_held(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -15,12 +16,15 @@ from stalkd_client import (
     ExistsError,
     JobTooBigError,
     PushError,
+    PushInterruptedError,
     Queue,
     StalkdError,
     parallel,
     pushing,
 )
 from stalkd_client.queue import Elsewhere
+
+from support.daemon import free_port, start_stalkd
 
 
 def numbers(start: int, stop: int) -> list[int]:
@@ -168,3 +172,35 @@ def test_a_real_bar_draws_nothing_without_a_terminal(
         assert queue.push_many(iter(range(3)), progress=True) == 3
         assert queue.push_many([1, 2], progress=True, total=2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_broken_connection_tells_how_many_are_certain(tmp_path: Path) -> None:
+    """The daemon is killed after the second piece."""
+    with start_stalkd() as daemon, Queue("q", f"stalkd://127.0.0.1:{daemon.port}") as queue:
+
+        def kill(so_far: int) -> None:
+            if so_far == 20_000:
+                daemon.kill()
+
+        with pytest.raises(PushInterruptedError, match="after 20000 values") as caught:
+            queue.push_many(range(40_000), progress=kill)
+        assert caught.value.pushed == 20_000
+
+
+def test_with_keys_a_broken_connection_is_no_end(tmp_path: Path) -> None:
+    """The piece is sent again to the daemon that comes back, and no value is there twice."""
+    port = str(free_port())
+    options = ("-p", port, "-b", str(tmp_path / "log"), "-f", "0")
+    with (
+        ExitStack() as daemons,
+        Queue("q", f"stalkd://127.0.0.1:{port}", retry_for=30) as queue,
+    ):
+        first = daemons.enter_context(start_stalkd(*options))
+
+        def restart(so_far: int) -> None:
+            if so_far == 10_000:
+                first.kill()
+                daemons.enter_context(start_stalkd(*options))
+
+        assert queue.push_many(range(30_000), key=str, progress=restart) == 30_000
+        assert queue.count() == 30_000
