@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from stalkd_client import beyond, requests
 from stalkd_client.dial import dial, stream_on
 from stalkd_client.errors import StalkdError, WrongUseError
-from stalkd_client.exchange import Exchange, Request
+from stalkd_client.exchange import Exchange, Reply, Request
 from stalkd_client.operations import (
     Clock,
     Close,
@@ -112,14 +112,19 @@ class Client(Shell):
         return result
 
     def _execute(self, request: Request[T]) -> T:
-        begun = self._talker.straight(request)
-        if begun is None or self._stream is None:
-            return self._drive(self._talker.run(request))
+        stream, talker = self._stream, self._talker
+        if stream is None or not talker.may_go_straight(request):
+            return self._drive(talker.run(request))
+        reply: Reply[T] | None = None
+        wait = request.wait
         try:
-            self._stream.exchange(begun)
+            stream.send(request.data, None if wait is None else wait + talker.patience)
+            reply = Reply(request)  # Now that costs no time: the server is at work.
+            while not reply.take(stream.receive(reply.wanted)):
+                pass
         except BaseException as error:  # noqa: BLE001 - the conversation cleans up
-            return self._drive(self._talker.run(request, begun), error)
-        result: T = self._talker.finish(begun)
+            return self._drive(talker.run(request, talker.begun(request, reply)), error)
+        result: T = talker.finish(reply)
         return result
 
     def execute_all(self, asked: Sequence[Request[T]]) -> list[T | StalkdError]:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from stalkd_client import beyond, requests
 from stalkd_client.errors import StalkdError, TimedOutError, UnsupportedByServerError
-from stalkd_client.exchange import Exchange, Request
+from stalkd_client.exchange import Exchange, Reply, Request
 from stalkd_client.jobs import Job
 from stalkd_client.operations import (
     Clock,
@@ -77,30 +77,37 @@ class Talker:
 
     # -- one command ----------------------------------------------------------------------------
 
-    def straight(self, request: Request[Any]) -> Exchange | None:
-        """Return the exchange with which the conversation of a command begins, if that is all.
+    def may_go_straight(self, request: Request[Any]) -> bool:
+        """Tell whether the conversation of a command is nothing but its exchange.
 
-        A client may then do it without a conversation, and ``finish`` it; only when it goes wrong,
-        the conversation is begun, at this exchange, and told. That is cheaper: most commands go so.
-        Raises LeaseLostError.
+        A client may then do that without a conversation, and ``finish`` it; only when it goes
+        wrong, the conversation is begun, at this exchange, and told. That is cheaper: most commands
+        go so. Raises LeaseLostError.
         """
         known = self.known
         if not known.is_open or self._unread is not None or self._late:
-            return None
+            return False
         if request.extended and not self._knows_extended:
-            return None
+            return False
         if request.sliced is not None and known.held:
-            return None
+            return False
         if request.job:
             known.check(request)
-        return Exchange([request], None if request.wait is None else request.wait + self.patience)
+        return True
 
-    def finish(self, exchange: Exchange) -> Any:  # noqa: ANN401 - as its request has it
-        """Return the result of a command whose exchange has been done. Raises StalkdError."""
-        reply = exchange.replies[0]
-        if reply.request.verb in EFFECTS or reply.request.job:
+    def finish(self, reply: Reply[Any]) -> Any:  # noqa: ANN401 - as its request has it
+        """Return the result of a command whose reply has been read. Raises StalkdError."""
+        request = reply.request
+        if request.verb in EFFECTS or request.job:
             self.known.note(reply)
         return result_of(reply.result)
+
+    def begun(self, request: Request[Any], reply: Reply[Any] | None) -> Exchange:
+        """Return the exchange of a command that went straight, as far as it came."""
+        exchange = Exchange([request], self._patience_for([request]))
+        if reply is not None:
+            exchange.was_sent, exchange.replies = True, [reply]
+        return exchange
 
     def run(self, request: Request[T], begun: Exchange | None = None) -> Conversation[T]:
         """Do a command; beginning with an exchange that was ``begun``, if nothing is before that.

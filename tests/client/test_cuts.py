@@ -12,7 +12,6 @@ from stalkd_client.exchange import Request
 from support.interrupted import Ledger
 from support.talking import Fake
 
-
 FEW_BYTES = 200  # A conversation has more in each direction.
 
 
