@@ -93,6 +93,15 @@ class Client(Shell):
         if self._stream is not None:
             self._do(self._talker.close())
 
+    def interrupt(self) -> None:
+        """Break the connection, from any thread: a command that waits raises ConnectionError.
+
+        The server takes back the jobs that are held, and one that it is just giving.
+        """
+        stream = self._stream
+        if stream is not None:
+            stream.shut_down()
+
     # -- doing what a conversation asks for -----------------------------------------------------
 
     def execute(self, request: Request[T]) -> T:

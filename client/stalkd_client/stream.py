@@ -153,6 +153,11 @@ class Stream:
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    def shut_down(self) -> None:
+        """Let whoever waits for the other side see the end of input; for other threads."""
+        with suppress(OSError):  # It is closed, or was never connected for good.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
 
 def _limit_waits(sock: socket.socket, seconds: float) -> None:
     """Let the system end what takes too long: asking it before each wait would cost more."""

@@ -26,7 +26,7 @@ TRACEBACK_CHARACTERS: Final = 8_000
 """... of its traceback: the end is kept, where the exception was raised."""
 
 
-HERE: Final = f"{__package__}."
+HERE: Final = (f"{__package__}.", "stalkd_client.worker.")
 """Where those frames of a traceback belong that come before those of the task."""
 
 

@@ -1,0 +1,18 @@
+"""The worker: ``stalk-worker module:func`` runs a handler over the jobs of queues.
+
+What handlers need of it is here; nothing else is loaded by that.
+"""
+
+from __future__ import annotations
+
+from stalkd_client.worker.retrying import Retry
+from stalkd_client.worker.task import CurrentJob, SoftTimeLimitError
+
+__all__ = ["CurrentJob", "Retry", "SoftTimeLimitError", "main"]
+
+
+def main() -> None:
+    """Be the command ``stalk-worker``."""
+    from stalkd_client.worker.cli import main as run  # noqa: PLC0415 - handlers need no click
+
+    run()

@@ -1,0 +1,241 @@
+"""The command ``stalk-worker``: its options, and what they mean together."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import click
+
+from stalkd_client.address import parse
+from stalkd_client.arguments import check_tube
+from stalkd_client.codecs import CODECS
+from stalkd_client.codecs import find as find_codec
+from stalkd_client.worker.logs import FORMATS, LEVELS, Log
+from stalkd_client.worker.messages import Setup
+from stalkd_client.worker.settings import QueueSpec, Settings
+from stalkd_client.worker.supervisor import Supervisor
+
+MOST_PROCESSES: Final = 1024
+MOST_SLOTS: Final = 1024
+"""In one process: each is a thread and a connection."""
+
+MOST_PREFETCHED: Final = 1000
+"""A batch has no more jobs."""
+
+COUNT: Final = click.IntRange(min=1)
+SECONDS: Final = click.FloatRange(min=0)
+SOME_SECONDS: Final = click.FloatRange(min=0, min_open=True)
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _options(*options: Decorator) -> Decorator:
+    """Return a decorator that adds options, in this order."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_WHAT: Final = _options(
+    click.argument("handler", required=False, metavar="[HANDLER]"),
+    click.option(
+        "--exec", "command", metavar="COMMAND", help="Run a program for each job, body on stdin."
+    ),
+    click.option(
+        "-q", "--queue", "queues", multiple=True, metavar="NAME[=SLOTS]",
+        help="Serve a queue, or a pattern of queues; with slots of its own. Repeatable.",
+    ),
+    click.option("--url", metavar="URL", help="The server; by default that in STALKD_URL."),
+    click.option(
+        "--codec", type=click.Choice(list(CODECS)), default="json", show_default=True,
+        help="How bodies become messages.",
+    ),
+    click.option(
+        "--trusted", is_flag=True, help="Whoever can put jobs may run code here (for pickle)."
+    ),
+    click.option(
+        "-o", "--output", "outputs", multiple=True, metavar="QUEUE",
+        help="Put what the handler returns into a queue. Repeatable.",
+    ),
+    click.option("--iter-output", is_flag=True, help="Put each element of what it returns."),
+)  # fmt: skip
+
+_FAILURES: Final = _options(
+    click.option(
+        "--retry-on", multiple=True, metavar="EXC", help="Try again after this error. Repeatable."
+    ),
+    click.option(
+        "--max-retries", type=click.IntRange(min=0), default=3, show_default=True, metavar="N",
+        help="How often a job is tried again.",
+    ),
+    click.option(
+        "--retry-delay", type=SECONDS, default=0.0, show_default=True, metavar="S",
+        help="Seconds before it is.",
+    ),
+    click.option("--backoff", is_flag=True, help="Double that each time, and vary it."),
+    click.option(
+        "--max-delay", type=SECONDS, default=3600.0, show_default=True, metavar="S",
+        help="Never wait longer than that.",
+    ),
+    click.option(
+        "--on-error", multiple=True, metavar="EXC=QUEUE[:S]",
+        help="Send jobs with this error to a queue, to be run there in S seconds. Repeatable.",
+    ),
+    click.option(
+        "--attempts", type=COUNT, default=3, show_default=True, metavar="N",
+        help="Bury a job at whose N-th attempt the process dies.",
+    ),
+    click.option(
+        "--time-limit", type=SOME_SECONDS, metavar="S", help="Kill the process of a slower job."
+    ),
+    click.option(
+        "--soft-time-limit", type=SOME_SECONDS, metavar="S",
+        help="Raise SoftTimeLimitError in a slower handler.",
+    ),
+)  # fmt: skip
+
+_PROCESSES: Final = _options(
+    click.option(
+        "-p", "--processes", type=click.IntRange(1, MOST_PROCESSES), default=1, show_default=True,
+        metavar="N", help="How many processes run handlers.",
+    ),
+    click.option(
+        "-c", "--concurrency", type=click.IntRange(1, MOST_SLOTS), default=1, show_default=True,
+        metavar="N", help="Jobs at a time in each: threads, or tasks of async handlers.",
+    ),
+    click.option(
+        "--async-backend", type=click.Choice(["asyncio", "trio"]), default="asyncio",
+        show_default=True, help="The event loop of async handlers.",
+    ),
+    click.option(
+        "--prefetch", type=click.IntRange(1, MOST_PREFETCHED), default=100, show_default=True,
+        metavar="N", help="Jobs taken at a time while they are quick.",
+    ),
+    click.option(
+        "--max-jobs", type=COUNT, metavar="N", help="Replace a process after so many jobs."
+    ),
+    click.option(
+        "--max-age", type=SOME_SECONDS, metavar="S", help="Replace a process after S seconds."
+    ),
+    click.option(
+        "--max-memory", type=COUNT, metavar="BYTES", help="Replace a process that has grown so."
+    ),
+)  # fmt: skip
+
+_ENDING: Final = _options(
+    click.option(
+        "--grace", type=SECONDS, default=30.0, show_default=True, metavar="S",
+        help="How long jobs may take to finish when the worker stops.",
+    ),
+    click.option("--burst", is_flag=True, help="Stop when no job is ready any more."),
+    click.option(
+        "--idle-exit", type=SECONDS, metavar="S", help="Stop after S seconds without a job."
+    ),
+    click.option("--stop-after", type=COUNT, metavar="N", help="Stop after N jobs."),
+    click.option("--fail-on-error", is_flag=True, help="Exit with 3 if a job failed for good."),
+    click.option(
+        "--log-format", type=click.Choice(list(FORMATS)), default="text", show_default=True,
+        help="How lines of the log look.",
+    ),
+    click.option(
+        "--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True,
+        help="What is logged; each job that is done is info.",
+    ),
+)  # fmt: skip
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@_WHAT
+@_FAILURES
+@_PROCESSES
+@_ENDING
+@click.version_option(None, "-v", "--version", package_name="stalkd", help="Show the version.")
+def stalk_worker(**given: Any) -> NoReturn:
+    """Run HANDLER over the jobs of queues.
+
+    HANDLER is module:function, module:object, or a module with tasks.
+    """
+    log = Log(given["log_format"], given["log_level"])
+    try:
+        settings = read(given)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    sys.exit(Supervisor(settings, log).run())
+
+
+def main() -> None:
+    """Be the command."""
+    stalk_worker(prog_name="stalk-worker")
+
+
+def read(given: dict[str, Any]) -> Settings:
+    """Return what is meant by the options. Raises ValueError."""
+    command = tuple(shlex.split(given["command"] or ""))
+    if bool(command) == bool(given["handler"]):
+        raise ValueError("name one handler: module:function, a module with tasks, or --exec")
+    queues = tuple(map(QueueSpec.parse, given["queues"]))
+    if command and not queues:
+        raise ValueError("--exec needs --queue")
+    _check(given)
+    kept = (
+        "url", "processes", "concurrency", "prefetch", "attempts", "grace", "max_jobs", "max_age",
+        "max_memory", "burst", "idle_exit", "stop_after", "fail_on_error", "outputs",
+    )  # fmt: skip
+    return Settings(
+        setup=_setup(given, command), queues=queues, **{name: given[name] for name in kept}
+    )
+
+
+def _check(given: dict[str, Any]) -> None:
+    """Raise ValueError for what could only fail later."""
+    parse(given["url"])
+    find_codec(given["codec"], trusted=given["trusted"])
+    for queue in given["outputs"]:
+        check_tube(queue)
+    if given["iter_output"] and not given["outputs"]:
+        raise ValueError("--iter-output needs --output")
+
+
+def _setup(given: dict[str, Any], command: tuple[str, ...]) -> Setup:
+    return Setup(
+        handler=given["handler"] or "",
+        command=command,
+        slots=0,
+        backend=given["async_backend"],
+        codec=given["codec"],
+        trusted=given["trusted"],
+        has_outputs=bool(given["outputs"]),
+        iter_output=given["iter_output"],
+        retry_on=given["retry_on"],
+        retry_delay=given["retry_delay"],
+        max_retries=given["max_retries"],
+        backoff=given["backoff"],
+        max_delay=given["max_delay"],
+        on_error=tuple(map(_route, given["on_error"])),
+        time_limit=given["time_limit"],
+        soft_time_limit=given["soft_time_limit"],
+    )
+
+
+def _route(text: str) -> tuple[str, str, float]:
+    """Read ``EXC=QUEUE[:S]``."""
+    name, _, rest = text.partition("=")
+    queue, _, delay = rest.partition(":")
+    if not name:
+        raise ValueError(f"{text!r} names no exception: EXC=QUEUE[:S]")
+    check_tube(queue)
+    try:
+        seconds = float(delay or 0)
+    except ValueError:
+        raise ValueError(f"{text!r}: {delay!r} is no number of seconds") from None
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{text!r}: {delay!r} is no number of seconds")
+    return name, queue, seconds

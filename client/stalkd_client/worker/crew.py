@@ -1,0 +1,189 @@
+"""A child and its slots: started, watched, and replaced when it has ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from stalkd_client.worker import packets
+from stalkd_client.worker.logs import Log
+from stalkd_client.worker.messages import Ready, Refused
+from stalkd_client.worker.process import Child
+from stalkd_client.worker.settings import Settings
+from stalkd_client.worker.slot import Slot
+from stalkd_client.worker.stopping import Stop
+
+FIRST_PAUSE_S: Final = 0.1
+"""Before a child is replaced that died like the one before, without a job done between."""
+
+LONGEST_PAUSE_S: Final = 10.0
+"""The ceiling of these pauses, as each is twice as long as the one before."""
+
+MOST_DOUBLINGS: Final = 10
+"""Beyond these the ceiling is reached for sure."""
+
+
+def pause_after(failures: int) -> float:
+    """Return how long to wait after so many deaths in a row; the first is replaced at once."""
+    if failures <= 1:
+        return 0.0
+    return min(FIRST_PAUSE_S * float(1 << min(failures - 2, MOST_DOUBLINGS)), LONGEST_PAUSE_S)
+
+
+class Crew:
+    """One process at a time, with the same slots. All but the slots' threads is the main thread's.
+
+    ``refused`` is why a child could not begin; ``ready`` what the first has told.
+    """
+
+    def __init__(self, slots: Sequence[Slot], settings: Settings, log: Log, stop: Stop) -> None:
+        self.slots = slots
+        self.child: Child | None = None
+        self.refused: Refused | None = None
+        self.ready: Ready | None = None
+        self.start_at = 0.0
+        self.bug: BaseException | None = None
+        self._settings = settings
+        self._setup = settings.setup._replace(slots=len(slots))
+        self._log = log
+        self._stop = stop
+        self._returned: SimpleQueue[Child] = SimpleQueue()
+        self._is_handed_out = False
+        self._out = 0  # Slots that have the child's links.
+        self._failures = 0
+        self._finished_at: float | None = None
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start a child."""
+        self.child = Child(self._setup)
+        self._finished_at = None
+        self._is_handed_out = False
+        self._log.say("debug", "process-started", pid=self.child.pid)
+
+    def begin_threads(self, poke: object) -> None:
+        """Start the threads of the slots."""
+        for slot in self.slots:
+            thread = threading.Thread(target=partial(self._run, slot, poke), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _run(self, slot: Slot, poke: object) -> None:
+        try:
+            slot.run(self._returned)
+        except BaseException as error:  # noqa: BLE001 - nothing may hang because of a bug
+            self.bug = error
+        assert callable(poke)  # noqa: S101
+        poke()
+
+    def hear(self) -> None:
+        """Read what the child says of itself."""
+        child = self.child
+        if child is None:
+            return
+        messages, _ = packets.receive_all(child.life)
+        for kind, *about in messages:
+            if kind == "Refused":
+                self.refused = Refused(*about)
+            else:
+                self.ready = Ready(*about)
+                child.is_ready = True
+
+    def hand_out(self) -> None:
+        """Give the links of a child that is ready to the slots."""
+        child = self.child
+        if child is None or not child.is_ready or self._is_handed_out or self._stop.requested:
+            return
+        self._is_handed_out, self._out = True, len(self.slots)
+        for slot, link in zip(self.slots, child.links, strict=True):
+            slot.inbox.put((child, link))
+
+    def look(self, now: float) -> None:
+        """See whether the child has ended, has to end, or is to be replaced."""
+        child = self.child
+        self._collect(now)
+        if child is None:
+            if now >= self.start_at and not self._stop.requested:
+                self.start()
+            return
+        if child.poll() and not self._out:
+            self._replace(child, now)
+        elif self._finished_at is not None and now > self._finished_at + self._settings.grace:
+            child.kill("it did not end when it was told to")
+
+    def _collect(self, now: float) -> None:
+        """Know which slots are done with the child."""
+        try:
+            while True:
+                self._returned.get_nowait()
+                self._out -= 1
+                if not self._out:
+                    self._finished_at = now
+        except Empty:
+            pass
+
+    def _replace(self, child: Child, now: float) -> None:
+        self.hear()  # Its last words may be there.
+        if not self._is_handed_out:
+            for link in child.links:
+                link.close()
+        if child.is_retiring or child.jobs_done > 1:
+            self._failures = 0
+        if not child.is_retiring and not self._stop.requested:
+            self._failures += 1
+            wait = pause_after(self._failures)
+            self.start_at = now + wait
+            fate = child.fate(0)
+            self._log.say("warning", "process-ended", pid=child.pid, cause=fate, wait=f"{wait:.1f}")
+        child.close()
+        self.child = None
+
+    def recycle(self, now: float) -> None:
+        """Let a child end that has done enough, is old, or has grown."""
+        child, settings = self.child, self._settings
+        if child is None or not child.is_ready or child.is_retiring:
+            return
+        reasons = {
+            "jobs": settings.max_jobs is not None and child.jobs_done >= settings.max_jobs,
+            "age": settings.max_age is not None and now - child.started >= settings.max_age,
+            "memory": settings.max_memory is not None and child.memory() >= settings.max_memory,
+        }
+        reason = next((name for name, is_so in reasons.items() if is_so), None)
+        if reason is not None:
+            self._log.say("info", "process-recycled", pid=child.pid, reason=reason)
+            child.is_retiring = True
+
+    def nudge(self) -> None:
+        """Wake slots that wait for jobs, if they shall not."""
+        if self._stop.requested or (self.child is not None and self.child.is_retiring):
+            for slot in self.slots:
+                slot.source.has_tubes.set()
+                slot.source.interrupt()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is a child at work, and nothing about it is going to change by itself."""
+        return self.child is not None and self._is_handed_out and not self.child.is_retiring
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all slots are done with the child, or have no server and so no job."""
+        return not self._out or all(slot.is_away for slot in self.slots)
+
+    def finish(self) -> None:
+        """Tell a child that has no more to do to end."""
+        if self.child is not None and not self.child.is_ready:
+            self.child.kill("the worker stops")
+        elif self.child is not None and self.is_idle:
+            for link in self.child.links:
+                link.finish()
+
+    def close(self) -> None:
+        """End what is left."""
+        if self.child is not None and not self.child.poll():
+            self.child.kill()
+            self.child.fate(0)
+            self.child.poll()

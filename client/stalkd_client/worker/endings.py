@@ -1,0 +1,85 @@
+"""From what a child says of a job to what the server is told: what to store, how to end it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from stalkd_client import requests
+from stalkd_client.errors import JobTooBigError, StalkdError
+from stalkd_client.exchange import Request
+from stalkd_client.worker import records
+from stalkd_client.worker.held import Held
+from stalkd_client.worker.messages import Result, Trouble
+from stalkd_client.worker.source import Put
+
+REFUSED_DELAY_S: Final = 5.0
+"""When a job is tried again whose outputs the server had no room for: some may be made by then."""
+
+STATUS: Final = {
+    "ack": "done",
+    "retry": "retried",
+    "move": "moved",
+    "bury": "buried",
+    "late": "returned",
+}
+"""How a job's end is called in the log and in the counts."""
+
+
+class Ending(NamedTuple):
+    """The end of a job. ``puts`` are stored before the ``final`` command is sent."""
+
+    held: Held
+    result: Result
+    status: str
+    puts: list[Put]
+    final: Request[None]
+
+
+def ending(held: Held, result: Result, outputs: tuple[str, ...]) -> Ending:
+    """Return how a job ends of which the child has told this."""
+    job, trouble = held.job, result.trouble
+    puts = [Put(queue, body) for body in result.outputs for queue in outputs]
+    if trouble is not None and result.kind == "bury":
+        puts.append(records.record(job, held.attempt, result.task, trouble, result.seconds))
+    if trouble is not None and result.kind == "move":
+        puts.append(records.message(job, held.attempt, trouble, result.queue, result.delay))
+    if result.reply is not None:
+        puts.append(Put(result.reply.tube, result.reply.body, ttl=result.reply.ttl))
+    return Ending(held, result, STATUS.get(result.kind, result.kind), puts, _final(held, result))
+
+
+def _final(held: Held, result: Result) -> Request[None]:
+    if result.kind in {"ack", "move"}:
+        return requests.delete(held.job)
+    if result.kind == "bury":
+        return requests.bury(held.job, priority=held.job.priority)
+    return released(held, result.delay if result.kind == "retry" else 0.0)
+
+
+def released(held: Held, delay: float = 0.0) -> Request[None]:
+    """Return the command that gives a job back as it was."""
+    return requests.release(held.job, priority=held.job.priority, delay=delay)
+
+
+def died(held: Held, cause: str, attempts: int) -> Result:
+    """Return what is done with a job whose process died while it ran."""
+    trouble = Trouble("WorkerDied", f"the process of the job died: {cause}")
+    kind = "retry" if held.attempt < attempts else "bury"
+    return Result(held.job.id, kind, trouble=trouble)  # type: ignore[arg-type]  # either is one
+
+
+def refused(before: Ending, error: StalkdError) -> Ending:
+    """Return how a job ends whose outputs, or whatever came of it, could not be stored.
+
+    It is not acknowledged: what is too large for ever is buried, all else is tried again. What was
+    going to be buried, is, though nothing tells of the reason but the log.
+    """
+    held, result = before.held, before.result
+    trouble = Trouble(type(error).__name__, f"what came of the job was not stored: {error}")
+    if result.kind == "bury":
+        return before._replace(puts=[])
+    if isinstance(error, JobTooBigError):
+        failed = result._replace(kind="bury", outputs=(), reply=None, trouble=trouble)
+        return ending(held, failed, ())
+    again = result._replace(kind="retry", delay=REFUSED_DELAY_S, trouble=trouble)
+    return Ending(held, again, "refused", [], _final(held, again))

@@ -1,0 +1,69 @@
+"""Log lines on stderr: key=value, or JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+"""By the names of ``--log-level``."""
+
+Format = Callable[[str, str, str, dict[str, object]], str]
+
+_PLAIN: Final = re.compile(r'[^\s"=]+')
+
+
+def key_value(moment: str, level: str, event: str, about: dict[str, object]) -> str:
+    """Return a line like those of the daemon."""
+    words = "".join(f" {key}={_shown(value)}" for key, value in about.items())
+    return f"{moment} {level.upper()} {event}{words}\n"
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def as_json(moment: str, level: str, event: str, about: dict[str, object]) -> str:
+    """Return a line that is a JSON object."""
+    members = {"time": moment, "level": level, "event": event, **about}
+    return json.dumps(members, ensure_ascii=False) + "\n"
+
+
+FORMATS: Final[dict[str, Format]] = {"text": key_value, "json": as_json}
+"""By the names of ``--log-format``."""
+
+
+class Log:
+    """Writes lines from any thread, each with one system call."""
+
+    def __init__(self, style: str, level: str) -> None:
+        """Write lines of that ``level`` and above."""
+        self._format = FORMATS[style]
+        self._least = LEVELS[level]
+
+    def shows(self, level: str) -> bool:
+        """Tell whether such lines are written."""
+        return LEVELS[level] >= self._least
+
+    def say(self, level: str, event: str, **about: object) -> None:
+        """Write a line."""
+        if self.shows(level):
+            self.write(self.line(level, event, about))
+
+    def line(self, level: str, event: str, about: dict[str, object]) -> str:
+        """Return a line of this moment."""
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return self._format(moment, level, event, about)
+
+    def write(self, lines: str) -> None:
+        """Write lines; a terminal that has gone away is no reason to stop."""
+        try:
+            os.write(sys.stderr.fileno(), lines.encode("utf-8", "backslashreplace"))
+        except OSError:
+            return

@@ -1,0 +1,92 @@
+"""What supervisor and children tell each other: plain data, no classes of users.
+
+Tuples with names are made of them at both ends, as a class would cost more than all the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Work(NamedTuple):
+    """A job for a child. ``starts_before``, by the monotonic clock, is when its lease may end."""
+
+    id: int
+    body: bytes
+    queue: str
+    attempt: int
+    starts_before: float
+
+
+class Trouble(NamedTuple):
+    """An error, as text."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+class Reply(NamedTuple):
+    """A task's reply: where to, how long it is kept, and its body."""
+
+    tube: str
+    ttl: float
+    body: bytes
+
+
+ResultKind = Literal["ack", "retry", "move", "bury", "late", "extend"]
+
+
+class Result(NamedTuple):
+    """What became of a job in a child.
+
+    ``late``: its lease was over before it could begin. ``extend`` is no end: it may take
+    ``delay`` seconds from now. The others are those of a ``Verdict``.
+    """
+
+    id: int
+    kind: ResultKind
+    seconds: float = 0.0
+    delay: float = 0.0
+    queue: str = ""
+    task: str = ""
+    outputs: tuple[bytes, ...] = ()
+    reply: Reply | None = None
+    trouble: Trouble | None = None
+
+
+class Setup(NamedTuple):
+    """What a child must know: these are options of the command, and what they mean there.
+
+    ``slots`` is how many jobs it works on at a time.
+    """
+
+    handler: str
+    command: tuple[str, ...]
+    slots: int
+    backend: str
+    codec: str
+    trusted: bool
+    has_outputs: bool
+    iter_output: bool
+    retry_on: tuple[str, ...]
+    retry_delay: float
+    max_retries: int
+    backoff: bool
+    max_delay: float
+    on_error: tuple[tuple[str, str, float], ...]
+    time_limit: float | None
+    soft_time_limit: float | None
+
+
+class Ready(NamedTuple):
+    """A child can begin; ``queues`` are those that its tasks are put into."""
+
+    queues: tuple[str, ...]
+
+
+class Refused(NamedTuple):
+    """A child cannot begin, and why."""
+
+    reason: str
+    traceback: str

@@ -1,0 +1,328 @@
+"""A slot: one job at a time for its child, and a few more at hand while jobs are quick.
+
+Each slot is a thread with a connection of its own, whose turn is: end the jobs that are done and
+take new ones, pass them to the child, wait for results while keeping leases alive.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from queue import SimpleQueue
+from typing import Final
+
+from stalkd_client.errors import StalkdError
+from stalkd_client.jobs import Job
+from stalkd_client.worker import endings
+from stalkd_client.worker.endings import Ending, ending
+from stalkd_client.worker.held import Held
+from stalkd_client.worker.link import Link
+from stalkd_client.worker.messages import Result
+from stalkd_client.worker.outage import Outage
+from stalkd_client.worker.pace import SLOW_S, Pace
+from stalkd_client.worker.process import Child
+from stalkd_client.worker.report import Report
+from stalkd_client.worker.settings import Settings
+from stalkd_client.worker.source import Source
+from stalkd_client.worker.stopping import Stop
+from stalkd_client.worker.store import store
+from stalkd_client.worker.tally import Tally
+
+NO_TUBES_S: Final = 1.0
+"""How often a slot whose queues do not exist yet looks whether the worker stops."""
+
+FATE_S: Final = 2.0
+"""How long a slot waits to hear how its child died: the system tells it within milliseconds."""
+
+
+class Slot:
+    """``inbox`` gets children with a link to each, None at the end. ``is_away``: no server."""
+
+    def __init__(
+        self,
+        number: int,
+        source: Source,
+        settings: Settings,
+        tally: Tally,
+        report: Report,
+        outage: Outage,
+        stop: Stop,
+    ) -> None:
+        self.number = number
+        self.source = source
+        self.inbox: SimpleQueue[tuple[Child, Link] | None] = SimpleQueue()
+        self.is_away = False
+        self._settings = settings
+        self._tally = tally
+        self._report = report
+        self._outage = outage
+        self._stop = stop
+        self._pace = Pace(settings.prefetch)
+        self._held: dict[int, Held] = {}
+        self._unsent: deque[Held] = deque()
+        self._endings: list[Ending] = []
+        self._is_dry = False
+        self._knows_stop = False
+        self._child: Child
+        self._link: Link
+
+    def run(self, returned: SimpleQueue[Child]) -> None:
+        """Serve children until there will be no more; tell ``returned`` when done with each."""
+        while (given := self.inbox.get()) is not None:
+            self._child, self._link = given
+            while not self._is_done():
+                try:
+                    self._turn()
+                except OSError as error:
+                    self._lose_all(error)
+            self._link.finish()
+            self._link.close()
+            returned.put(self._child)
+
+    def _is_done(self) -> bool:
+        """Whether nothing is left to do with this child."""
+        if self._held or self._endings:
+            return False
+        return self._stop.requested or self._child.is_retiring or self._link.is_dead
+
+    def _turn(self) -> None:
+        if self._link.is_dead and self._held:
+            self._bury_the_dead()
+        self._settle()
+        if self._held:
+            self._feed()
+            self._listen()
+
+    # -- taking and ending ----------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Store what came of jobs, then end them and take others."""
+        self._endings, refusals = store(self.source, self._endings)
+        for before, error in refusals:
+            self._report.refused(before, error)
+        claimed = self._claim()
+        if not claimed and not self._endings:
+            return
+        jobs: list[Job] = []
+        seen, asked = self._tally.round, time.monotonic()
+        try:
+            jobs, asked = self._take(claimed)
+            if claimed:
+                self._is_dry = not jobs
+            self._accept(jobs, asked)
+        finally:
+            self._tally.took(claimed, len(jobs))
+        if self._settings.burst and claimed and not self._held:
+            self._tally.found_nothing(self.number, seen, asked)
+
+    def _take(self, claimed: int) -> tuple[list[Job], float]:
+        """End jobs and take others with one exchange; wait for them if there are none at all.
+
+        Returns also when they were asked for, as their leases began later than that.
+        """
+        asked = time.monotonic()
+        answers, jobs = self.source.settle([each.final for each in self._endings], claimed)
+        self._answered()
+        self._note_answers(answers)
+        if claimed and not jobs and not self._held and not self._settings.burst:
+            if self._stop.requested:
+                return [], asked
+            jobs = self.source.wait(claimed, None)
+            asked = time.monotonic()
+            self._answered()
+        return jobs, asked
+
+    def _claim(self) -> int:
+        """Return how many jobs to take now: none while enough are at hand, or all shall end."""
+        if self._stop.requested or self._child.is_retiring or self._link.is_dead:
+            return 0
+        if not self._held:
+            self._is_dry = False
+            return self._claim_first()
+        if self._is_dry or len(self._held) > self._pace.size // 2:
+            return 0
+        return self._tally.claim(self._pace.size)
+
+    def _claim_first(self) -> int:
+        if not self.source.wanted:  # No queue matches the patterns yet.
+            if self._settings.burst:
+                self._tally.found_nothing(self.number, self._tally.round, time.monotonic())
+            self.source.has_tubes.wait(NO_TUBES_S)
+            return 0
+        claimed = self._tally.claim(self._pace.size)
+        if not claimed and not self._endings:
+            self._tally.pause()
+        return claimed
+
+    def _answered(self) -> None:
+        self.is_away = False
+        self._outage.is_over()
+
+    def _note_answers(self, answers: object) -> None:
+        """Know which jobs have ended, and which had been lost before."""
+        ended, self._endings = self._endings, []
+        for each, answer in zip(ended, list(answers), strict=True):  # type: ignore[call-overload]
+            if isinstance(answer, StalkdError):
+                self._report.lost(each.held, each.result, answer)
+            else:
+                self._report.ended(each)
+        if ended and not self._held:
+            self._tally.becomes(-1)
+        self._report.flush()
+
+    def _accept(self, jobs: list[Job], asked: float) -> None:
+        """Have jobs; unless no new one shall begin."""
+        if not jobs:
+            return
+        if not self._held:
+            self._tally.becomes(1)
+        for job in jobs:
+            held = Held(job, asked, self._tally.unbegun(job.id))
+            self._held[job.id] = held
+            self._unsent.append(held)
+        if self._stop.requested:
+            self._give_back()
+
+    # -- the child ------------------------------------------------------------------------------
+
+    def _feed(self) -> None:
+        """Pass on jobs, as many as there is room for."""
+        while self._unsent and not self._link.is_dead:
+            held = self._unsent[0]
+            if held.is_over(time.monotonic()):
+                self._unsent.popleft()
+                self._end(held, Result(held.job.id, "late"))
+                continue
+            if not self._link.send(held.work()):
+                break
+            self._unsent.popleft()
+        self._mark_begun(time.monotonic())
+
+    def _mark_begun(self, now: float) -> None:
+        """The first of the jobs is the one that the child works on."""
+        first = next(iter(self._held.values()), None)
+        if first is not None and first.begun is None:
+            first.begin(now, self._settings.setup.time_limit)
+
+    def _listen(self) -> None:
+        """Wait for results until something is due; look after leases and limits."""
+        if self._link.is_dead or not self._held:
+            return
+        wake = None if self._knows_stop else self._stop.wake
+        wait = self._due() - time.monotonic()
+        results = self._link.wait(min(wait, 3600.0), wake)
+        now = time.monotonic()
+        ended = [each for each in results if each.kind != "extend"]
+        for result in results:
+            self._heard(result, now)
+        if ended:
+            self._pace.note(len(ended), sum(each.seconds for each in ended))
+        self._look_after(now)
+
+    def _due(self) -> float:
+        """Return when something must be done, whatever the child says."""
+        moments = [each.touch_at for each in self._held.values() if not each.lost]
+        first = next(iter(self._held.values()))
+        if first.limit_at is not None:
+            moments.append(first.limit_at)
+        if len(self._held) > 1 and first.begun is not None:
+            moments.append(first.begun + SLOW_S)
+        return min(moments, default=float("inf"))
+
+    def _heard(self, result: Result, now: float) -> None:
+        held = self._held.get(result.id)
+        if held is None:
+            return
+        if result.kind == "extend":
+            held.limit_at = now + result.delay
+            return
+        self._child.jobs_done += 1
+        self._end(held, result)
+        self._mark_begun(now)
+
+    def _end(self, held: Held, result: Result) -> None:
+        """Have a job done with; if its lease is over, nothing of it is stored."""
+        self._held.pop(held.job.id, None)
+        if held.is_over(time.monotonic()):
+            self._report.lost(held, result, None)
+            if not self._held and not self._endings:
+                self._tally.becomes(-1)
+            return
+        self._endings.append(ending(held, result, self._settings.outputs))
+
+    # -- while the child works ------------------------------------------------------------------
+
+    def _look_after(self, now: float) -> None:
+        if self._stop.requested and not self._knows_stop:
+            self._knows_stop = True
+            self._give_back()
+        first = next(iter(self._held.values()), None)
+        if first is None:
+            return
+        if first.limit_at is not None and now >= first.limit_at:
+            limit = self._settings.setup.time_limit
+            self._child.kill(f"it took longer than the time limit of {limit} s", self.number)
+            first.limit_at = None
+        if first.begun is not None and now - first.begun >= SLOW_S:
+            self._pace.slow()
+            if len(self._held) > 1:
+                self._give_back()
+        self._touch(now)
+
+    def _give_back(self) -> None:
+        """Take back the jobs that the child has not begun, and let others have them."""
+        unbegun = {each.job.id for each in self._unsent} | set(self._link.take_back())
+        self._unsent.clear()
+        for job_id in unbegun:
+            held = self._held.pop(job_id)
+            if not held.is_over(time.monotonic()):
+                self._tally.not_begun(job_id)
+                given = Result(job_id, "late")
+                self._endings.append(Ending(held, given, "returned", [], endings.released(held)))
+        if not self._held and not self._endings:
+            self._tally.becomes(-1)
+
+    def _touch(self, now: float) -> None:
+        """Begin those leases anew that are due."""
+        due = [each for each in self._held.values() if not each.lost and now >= each.touch_at]
+        if not due:
+            return
+        for each, answer in zip(due, self.source.touch([each.job for each in due]), strict=True):
+            if isinstance(answer, StalkdError):
+                each.lost = True
+            else:
+                each.touched(now)
+        self._answered()
+
+    # -- when something breaks ------------------------------------------------------------------
+
+    def _bury_the_dead(self) -> None:
+        """The child is gone: give back what it had not begun, decide about what it was doing."""
+        self._give_back()
+        child = self._child
+        cause = child.fate(FATE_S) if self._held else ""
+        is_innocent = child.killed_by is not None and child.killed_by != self.number
+        for held in list(self._held.values()):
+            if self._stop.aborting or is_innocent:
+                self._tally.not_begun(held.job.id)
+                self._end(held, Result(held.job.id, "late"))
+            else:
+                self._report.died(held, cause)
+                self._end(held, endings.died(held, cause, self._settings.attempts))
+
+    def _lose_all(self, error: OSError) -> None:
+        """The connection is gone, and with it all leases: the server gives the jobs to others."""
+        self.is_away = True
+        self._outage.begins(error)
+        for each in self._endings:
+            self._report.lost(each.held, each.result, error)
+        had = bool(self._held or self._endings)
+        self._endings.clear()
+        for job_id in {each.job.id for each in self._unsent} | set(self._link.take_back()):
+            self._held.pop(job_id, None)
+        self._unsent.clear()
+        for held in self._held.values():
+            held.lost = True
+        if had and not self._held:
+            self._tally.becomes(-1)
+        self._report.flush()

@@ -1,0 +1,186 @@
+"""A slot's connection to the server: taking jobs, keeping them, ending them, storing what came out.
+
+Written for stalkd; a plain Beanstalk server gives one job at a time, and is asked for the rest.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from stalkd_client import beyond, requests
+from stalkd_client.client import Client
+from stalkd_client.errors import (
+    DeadlineSoonError,
+    NotFoundError,
+    StalkdError,
+    TimedOutError,
+    UnsupportedByServerError,
+)
+from stalkd_client.exchange import Request
+from stalkd_client.jobs import Job
+
+NOTHING: Final = (TimedOutError, DeadlineSoonError)
+"""What a server answers that has no job; the second while another one is about to be lost."""
+
+Answer = object | StalkdError
+
+
+class Put(NamedTuple):
+    """Something to be stored. ``replaces`` all that is in its tube."""
+
+    tube: str
+    body: bytes
+    delay: float = 0.0
+    ttl: float | None = None
+    replaces: bool = False
+
+
+class Source:
+    """One connection. All but ``interrupt`` and ``want`` are for the slot's thread alone."""
+
+    def __init__(self, url: str | None, tubes: Iterable[str]) -> None:
+        """Be not connected. Raises ValueError."""
+        self.wanted: frozenset[str] = frozenset(tubes)
+        self._client = Client(url, watch=sorted(self.wanted))
+        self._watched = self.wanted or frozenset({"default"})
+        self._lock = threading.Lock()
+        self._is_waiting = False
+        self._was_interrupted = False
+        self._is_plain: bool | None = None
+        self.has_tubes = threading.Event()
+        if self.wanted:
+            self.has_tubes.set()
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return str(self._client.address)
+
+    # -- for other threads ----------------------------------------------------------------------
+
+    def want(self, tubes: frozenset[str]) -> None:
+        """Take jobs from these tubes from the next time on, which is at once if it waits."""
+        self.wanted = tubes
+        if tubes:
+            self.has_tubes.set()
+        else:
+            self.has_tubes.clear()
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """End a wait for jobs. What the server is just giving, it takes back."""
+        with self._lock:
+            if self._is_waiting:
+                self._was_interrupted = True
+                self._client.interrupt()
+
+    # -- taking ---------------------------------------------------------------------------------
+
+    def wait(self, most: int, timeout: float | None) -> list[Job]:
+        """Wait for jobs, holding none; return none after the timeout and when interrupted.
+
+        Raises OSError.
+        """
+        self._prepare()
+        with self._lock:
+            self._is_waiting, self._was_interrupted = True, False
+        jobs: list[Job] = []
+        try:
+            jobs = self._take(most, timeout)
+        except OSError:
+            if not self._was_interrupted:
+                raise
+        finally:
+            with self._lock:
+                self._is_waiting = False
+        if self._was_interrupted and jobs:  # They are the server's again, or will be at once.
+            self._client.close()
+            return []
+        return jobs
+
+    def _take(self, most: int, timeout: float | None) -> list[Job]:
+        try:
+            if self._is_plain:
+                return [self._complete(self._client.reserve(timeout))]
+            return self._client.reserve_batch(most, timeout)
+        except NOTHING:
+            return []
+        except NotFoundError:  # It was lost before it could be asked about.
+            return []
+
+    def _prepare(self) -> None:
+        """Know the server, and watch what is wanted."""
+        if self._is_plain is None:
+            try:
+                self._client.execute(beyond.probe())
+            except UnsupportedByServerError:
+                self._is_plain = True
+            else:
+                self._is_plain = False
+        wanted = self.wanted
+        if wanted != self._watched:
+            for tube in sorted(wanted - self._watched):
+                self._client.watch(tube)
+            for tube in sorted(self._watched - wanted):
+                self._client.ignore(tube)
+            self._watched = wanted
+
+    def _complete(self, job: Job) -> Job:
+        """Ask for what stalkd tells by itself."""
+        told = self._client.stats_job(job)
+        job.attempt, job.priority = int(str(told["reserves"])), int(str(told["pri"]))
+        job.ttr, job.tube = float(str(told["ttr"])), str(told["tube"])
+        return job
+
+    # -- what is done with jobs -----------------------------------------------------------------
+
+    def settle(
+        self, asked: Sequence[Request[Any]], most: int
+    ) -> tuple[Sequence[Answer], list[Job]]:
+        """Do commands that end leases, and take up to so many jobs at once, without waiting.
+
+        All of it is one exchange with stalkd. Raises OSError.
+        """
+        if not most or self._is_plain is not False or self.wanted != self._watched:
+            answers: Sequence[Answer] = self._client.execute_all(asked) if asked else []
+            if not most:
+                return answers, []
+            self._prepare()
+            return answers, self._take(most, 0)
+        every: list[Request[Any]] = [*asked, beyond.reserve_batch(most, 0)]
+        *answers, jobs = self._client.execute_all(every)
+        return answers, jobs if isinstance(jobs, list) else []
+
+    def touch(self, jobs: Sequence[Job]) -> Sequence[Answer]:
+        """Begin leases anew. Raises OSError."""
+        return self._client.execute_all([requests.touch(job) for job in jobs])
+
+    def store(self, puts: Sequence[Put]) -> Sequence[Answer]:
+        """Store outputs, replies and records, in this order. Raises OSError."""
+        for put in puts:
+            if put.replaces:
+                self._clear(put.tube)
+        if not self._is_plain:
+            return self._client.execute_all([_extended(put) for put in puts])
+        every: list[Request[Any]] = []
+        for put in puts:
+            every += [requests.use(put.tube), requests.put(put.body, delay=put.delay)]
+        return self._client.execute_all(every)[1::2]
+
+    def _clear(self, tube: str) -> None:
+        """Take away what is ready in a tube that has one job at most."""
+        try:
+            self._client.use(tube)
+            self._client.delete(self._client.peek_ready().id)
+        except NotFoundError:
+            pass
+
+    def close(self) -> None:
+        """Hang up; what is held goes back."""
+        self._client.close()
+
+
+def _extended(put: Put) -> Request[int]:
+    return requests.put(put.body, tube=put.tube, delay=put.delay, ttl=put.ttl)

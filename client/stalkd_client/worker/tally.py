@@ -1,0 +1,143 @@
+"""What all slots have in common: counts, how many jobs may still be taken, whether all is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+REMEMBERED: Final = 100_000
+"""Jobs that were given back unbegun and are remembered: enough for hours, some megabytes."""
+
+LOOK_AGAIN_S: Final = 1.0
+"""How often a slot without work looks in ``--burst`` whether others have ended theirs."""
+
+
+class Tally:
+    """Counts what happens; ``stop_after`` is how many jobs may be worked on at all.
+
+    ``busy`` is how many slots hold jobs, ``ended`` when the last job ended.
+    """
+
+    def __init__(self, stop_after: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.counts: Counter[str] = Counter()
+        self.busy = 0
+        self._left = stop_after
+        self._claimed = 0
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._unbegun: OrderedDict[int, int] = OrderedDict()
+        self.ended = clock()
+        self._due = 0.0  # When the last job is ready that was put off for another attempt.
+        self._rounds = 0
+        self._empty_since: dict[int, int] = {}
+
+    # -- how many may be taken ------------------------------------------------------------------
+
+    def claim(self, most: int) -> int:
+        """Return how many jobs a slot may take now, and set these aside."""
+        with self._changed:
+            if self._left is None:
+                return most
+            claimed = min(most, self._left)
+            self._left -= claimed
+            self._claimed += claimed
+            return claimed
+
+    def took(self, claimed: int, taken: int) -> None:
+        """Know how many of those that were claimed were taken."""
+        with self._changed:
+            if self._left is not None:
+                self._claimed -= claimed
+                self._left += claimed - taken
+                self._changed.notify_all()
+
+    def give_back(self) -> None:
+        """Know that a job which was taken never began."""
+        with self._changed:
+            if self._left is not None:
+                self._left += 1
+
+    def pause(self) -> None:
+        """Wait for a change, not for long."""
+        with self._changed:
+            self._changed.wait(LOOK_AGAIN_S)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no job may be taken any more."""
+        return self._left == 0 and not self._claimed
+
+    # -- what happened --------------------------------------------------------------------------
+
+    def add(self, event: str, count: int = 1) -> None:
+        """Count something."""
+        with self._changed:
+            self.counts[event] += count
+
+    def ended_one(self, due: float = 0.0) -> None:
+        """Know that a job has ended; one that was put off is ready again at ``due``."""
+        with self._changed:
+            self.ended = self._clock()
+            self._due = max(self._due, due)
+            self._rounds += 1
+            self._changed.notify_all()
+
+    def becomes(self, change: int) -> None:
+        """Know that a slot has begun to hold jobs (1), or holds none any more (-1)."""
+        with self._changed:
+            self.busy += change
+            self.ended = self._clock()
+            self._changed.notify_all()
+
+    # -- jobs that were reserved, and never began -----------------------------------------------
+
+    def unbegun(self, job_id: int) -> int:
+        """Return how often a job was given back without having begun."""
+        return self._unbegun.get(job_id, 0)
+
+    def not_begun(self, job_id: int) -> None:
+        """Know that a job is given back without having begun: that is no attempt."""
+        with self._changed:
+            self._unbegun[job_id] = self._unbegun.pop(job_id, 0) + 1
+            if len(self._unbegun) > REMEMBERED:
+                self._unbegun.popitem(last=False)
+
+    def forget(self, job_id: int) -> None:
+        """Know that a job is gone."""
+        if self._unbegun:
+            with self._changed:
+                self._unbegun.pop(job_id, None)
+
+    # -- whether all is done --------------------------------------------------------------------
+
+    @property
+    def round(self) -> int:
+        """A number that changes whenever a job ends: it may have put another."""
+        return self._rounds
+
+    def found_nothing(self, slot: int, seen: int, asked: float) -> None:
+        """Know that a slot has ``asked`` then in vain, after the ``seen``-th round; wait for news.
+
+        That counts for nothing as long as this worker has put off a job for another attempt.
+        """
+        with self._changed:
+            if asked >= self._due:
+                self._empty_since[slot] = seen
+            self._changed.notify_all()
+            if self._rounds == seen:
+                wait = self._due - self._clock()
+                self._changed.wait(wait if wait > 0 else LOOK_AGAIN_S)
+
+    def is_all_done(self, slots: int) -> bool:
+        """Tell whether all slots have looked in vain since the last job ended."""
+        with self._changed:
+            in_vain = sum(seen == self._rounds for seen in self._empty_since.values())
+            return not self.busy and in_vain >= slots
+
+    def wake(self) -> None:
+        """Let whoever waits look again."""
+        with self._changed:
+            self._changed.notify_all()
