@@ -1,4 +1,4 @@
-"""What becomes of a job whose handler has raised: every combination, against a plain second telling."""
+"""What becomes of a job whose handler has raised: every combination, told a second time."""
 
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ def raised_from(cause: BaseException | None, **options: float | None) -> Retry:
     return retry
 
 
+Routes = dict[type[BaseException], Route]
+Case = tuple[BaseException | None, int, tuple[type[BaseException], ...], int, Routes]
+
 ERRORS: list[BaseException | None] = [
     None,
     Base(),
@@ -46,22 +49,20 @@ ERRORS: list[BaseException | None] = [
     raised_from(Nearest(), delay=0.0, max_retries=1),
     raised_from(None, delay=7.0, max_retries=5),
 ]
-RETRY_ON = [(), (Base,), (Near, Other), (Retry,)]
-ON_ERROR = [
+RETRY_ON: list[tuple[type[BaseException], ...]] = [(), (Base,), (Near, Other), (Retry,)]
+ON_ERROR: list[Routes] = [
     {},
     {Base: Route("base", 1.0)},
     {Base: Route("base"), Near: Route("near", 2.0), Exception: Route("any")},
     {Retry: Route("again")},
 ]
-CASES = list(product(ERRORS, [1, 2, 3, 6, 7], RETRY_ON, [0, 1, 2, 5], ON_ERROR))
+CASES: list[Case] = list(product(ERRORS, [1, 2, 3, 6, 7], RETRY_ON, [0, 1, 2, 5], ON_ERROR))
 
 
-def expected(
-    error: BaseException | None, attempt: int, rules: Rules
-) -> tuple[str, float | None, str]:
+def expected(error: BaseException | None, attempt: int, rules: Rules) -> Verdict:
     """The rules in another order of words: who may retry, then who is routed, then bury."""
     if error is None:
-        return "ack", 0.0, ""
+        return Verdict("ack")
     explicit = isinstance(error, Retry)
     allowed = rules.max_retries
     if isinstance(error, Retry) and error.max_retries is not None:
@@ -69,13 +70,13 @@ def expected(
     wants = explicit or any(isinstance(error, kind) for kind in rules.retry_on)
     if wants and attempt - 1 < allowed:
         given = error.delay if isinstance(error, Retry) else None
-        return "retry", rules.retry_delay if given is None else given, ""
-    decisive = error.__cause__ if explicit and error.__cause__ is not None else error
-    for kind in type(decisive).__mro__:
+        return Verdict("retry", rules.retry_delay if given is None else given)
+    cause = error.__cause__ if explicit else None
+    for kind in type(cause or error).__mro__:
         for known, route in rules.on_error.items():
             if kind is known:
-                return "move", route.delay, route.queue
-    return "bury", 0.0, ""
+                return Verdict("move", route.delay, route.queue)
+    return Verdict("bury")
 
 
 def test_every_combination() -> None:
@@ -83,7 +84,7 @@ def test_every_combination() -> None:
     for error, attempt, retry_on, most, on_error in CASES:
         rules = Rules(retry_on=retry_on, retry_delay=3.0, max_retries=most, on_error=on_error)
         verdict = decide(error, attempt, rules, 0.5)
-        assert verdict == Verdict(*expected(error, attempt, rules)), (error, attempt, rules)
+        assert verdict == expected(error, attempt, rules), (error, attempt, rules)
 
 
 def test_an_error_is_never_acknowledged() -> None:
@@ -93,7 +94,7 @@ def test_an_error_is_never_acknowledged() -> None:
 
 
 def test_the_nearest_class_decides() -> None:
-    routes = {Exception: Route("any"), Base: Route("base")}
+    routes: Routes = {Exception: Route("any"), Base: Route("base")}
     assert nearest(Nearest, routes) == Route("base")
     assert nearest(Other, routes) == Route("any")
     assert nearest(KeyboardInterrupt, routes) is None

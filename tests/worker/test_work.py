@@ -10,6 +10,7 @@ import pytest
 from stalkd_client import Client, Handle, Queue, Tasks
 from stalkd_client.tasks.envelope import Envelope
 
+from support.daemon import start_stalkd
 from support.workers import wait_until, work_off, worker
 
 
@@ -252,8 +253,6 @@ def test_the_exit_code_of_a_program_decides(url: str, tube: str) -> None:
 
 def test_large_jobs_and_outputs(tube: str) -> None:
     """Beyond what a packet takes, both ways."""
-    from support.daemon import start_stalkd
-
     with start_stalkd("-z", "4000000") as daemon:
         url = f"stalkd://{daemon.host}:{daemon.port}"
         push(url, tube, "x" * 1_000_000, "y" * 100_000)

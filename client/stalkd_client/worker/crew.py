@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -59,25 +59,28 @@ class Crew:
 
     def start(self) -> None:
         """Start a child."""
-        self.child = Child(self._setup)
+        self.child = Child(self._setup, self._settings.max_jobs)
         self._finished_at = None
         self._is_handed_out = False
         self._log.say("debug", "process-started", pid=self.child.pid)
 
-    def begin_threads(self, poke: object) -> None:
-        """Start the threads of the slots."""
+    def begin_threads(self, poke: Callable[[], None]) -> None:
+        """Start the threads of the slots; ``poke`` lets the main thread look."""
         for slot in self.slots:
             thread = threading.Thread(target=partial(self._run, slot, poke), daemon=True)
             thread.start()
             self._threads.append(thread)
 
-    def _run(self, slot: Slot, poke: object) -> None:
+    def _run(self, slot: Slot, poke: Callable[[], None]) -> None:
+        def returned(child: Child) -> None:
+            self._returned.put(child)
+            poke()
+
         try:
-            slot.run(self._returned)
+            slot.run(returned)
         except BaseException as error:  # noqa: BLE001 - nothing may hang because of a bug
             self.bug = error
-        assert callable(poke)  # noqa: S101
-        poke()
+            poke()
 
     def hear(self) -> None:
         """Read what the child says of itself."""
@@ -132,7 +135,9 @@ class Crew:
                 link.close()
         if child.is_retiring or child.jobs_done > 1:
             self._failures = 0
-        if not child.is_retiring and not self._stop.requested:
+        if child.is_retiring:
+            self._log.say("info", "process-recycled", pid=child.pid, jobs=child.jobs_done)
+        elif not self._stop.requested:
             self._failures += 1
             wait = pause_after(self._failures)
             self.start_at = now + wait
@@ -147,13 +152,15 @@ class Crew:
         if child is None or not child.is_ready or child.is_retiring:
             return
         reasons = {
-            "jobs": settings.max_jobs is not None and child.jobs_done >= settings.max_jobs,
             "age": settings.max_age is not None and now - child.started >= settings.max_age,
-            "memory": settings.max_memory is not None and child.memory() >= settings.max_memory,
+            # One that has done nothing has not grown: the next one would be as large.
+            "memory": settings.max_memory is not None
+            and child.jobs_done > 0
+            and child.memory() >= settings.max_memory,
         }
         reason = next((name for name, is_so in reasons.items() if is_so), None)
         if reason is not None:
-            self._log.say("info", "process-recycled", pid=child.pid, reason=reason)
+            self._log.say("debug", "process-retires", pid=child.pid, reason=reason)
             child.is_retiring = True
 
     def nudge(self) -> None:

@@ -23,12 +23,13 @@ class Child:
     (The system kills it when the thread that made it ends.) ``is_retiring``: it gets no new jobs.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        """Start it. Raises OSError."""
+    def __init__(self, setup: Setup, most_jobs: int | None) -> None:
+        """Start it; it retires after ``most_jobs``. Raises OSError."""
         self.links = [Link() for _ in range(setup.slots)]
         self.life, theirs = packets.pair()
         self.started: float = time.monotonic()
         self.jobs_done = 0
+        self._most_jobs = most_jobs
         self.is_ready = False
         self.is_retiring = False
         self.kill_cause = ""
@@ -45,6 +46,16 @@ class Child:
     def pid(self) -> int:
         """The number of the process."""
         return self._process.pid
+
+    def did_one(self) -> None:
+        """Know that a job is done; after the last one it retires."""
+        self.jobs_done += 1
+        if self._most_jobs is not None and self.jobs_done >= self._most_jobs:
+            self.is_retiring = True
+
+    def jobs_left(self) -> int | None:
+        """Return how many jobs it may still do, at least one; None: as many as come."""
+        return None if self._most_jobs is None else max(1, self._most_jobs - self.jobs_done)
 
     def kill(self, cause: str = "", by: int | None = None) -> None:
         """Kill it, and the programs that it started; ``by`` is the slot whose job is to blame."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final
 
@@ -66,8 +67,8 @@ class Slot:
         self._child: Child
         self._link: Link
 
-    def run(self, returned: SimpleQueue[Child]) -> None:
-        """Serve children until there will be no more; tell ``returned`` when done with each."""
+    def run(self, returned: Callable[[Child], None]) -> None:
+        """Serve children until there will be no more; call ``returned`` when done with each."""
         while (given := self.inbox.get()) is not None:
             self._child, self._link = given
             while not self._is_done():
@@ -77,7 +78,7 @@ class Slot:
                     self._lose_all(error)
             self._link.finish()
             self._link.close()
-            returned.put(self._child)
+            returned(self._child)
 
     def _is_done(self) -> bool:
         """Whether nothing is left to do with this child."""
@@ -141,7 +142,12 @@ class Slot:
             return self._claim_first()
         if self._is_dry or len(self._held) > self._pace.size // 2:
             return 0
-        return self._tally.claim(self._pace.size)
+        return self._tally.claim(self._room())
+
+    def _room(self) -> int:
+        """Return how many jobs fit the pace, and what the child may still do."""
+        left = self._child.jobs_left()
+        return self._pace.size if left is None else min(self._pace.size, left - len(self._held))
 
     def _claim_first(self) -> int:
         if not self.source.wanted:  # No queue matches the patterns yet.
@@ -149,7 +155,7 @@ class Slot:
                 self._tally.found_nothing(self.number, self._tally.round, time.monotonic())
             self.source.has_tubes.wait(NO_TUBES_S)
             return 0
-        claimed = self._tally.claim(self._pace.size)
+        claimed = self._tally.claim(self._room())
         if not claimed and not self._endings:
             self._tally.pause()
         return claimed
@@ -236,7 +242,7 @@ class Slot:
         if result.kind == "extend":
             held.limit_at = now + result.delay
             return
-        self._child.jobs_done += 1
+        self._child.did_one()
         self._end(held, result)
         self._mark_begun(now)
 

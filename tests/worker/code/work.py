@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import trio
 from stalkd_client import task
 from stalkd_client.worker import CurrentJob, Retry
 
@@ -107,8 +108,6 @@ async def later(message: int) -> int:
 
 
 async def trio_later(message: int) -> int:
-    import trio
-
     await trio.sleep(0.2)
     return message + 1
 
