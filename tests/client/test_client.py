@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -283,11 +284,32 @@ def test_both_clients_have_the_same_methods() -> None:
         if str(inspect.signature(make).return_annotation).startswith("Request[")
     }
     ours, theirs = methods(Client), methods(AsyncClient)
+    del ours["interrupt"]  # Async programs cancel.
     assert ours.keys() == theirs.keys()
     assert ours.keys() - OWN_METHODS == commands - NO_COMMANDS
     for name, method in ours.items():
         assert inspect.signature(method) == inspect.signature(theirs[name]), name
         assert method.__doc__ == theirs[name].__doc__, name
+
+
+def test_a_wait_can_be_ended_by_another_thread(url: str, tube: str) -> None:
+    """No job is lost by that, and the client can be used again."""
+    with Client(url, use=tube, watch=tube) as client, Client(url, use=tube) as other:
+        client.list_tube_used()
+
+        def interrupt() -> None:
+            deadline = time.monotonic() + 10
+            while other.stats_tube(tube)["current-waiting"] != 1 and time.monotonic() < deadline:
+                time.sleep(0.001)
+            client.interrupt()
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(ConnectionError):
+            client.reserve(30)
+        thread.join()
+        job_id = other.put(b"here")
+        assert client.reserve(5).id == job_id
 
 
 def test_import_loads_no_framework() -> None:

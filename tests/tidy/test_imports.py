@@ -12,3 +12,20 @@ def test_command_line_loads_without_trio() -> None:
     ).stdout.split()
     assert "stalkd.cli" in loaded
     assert "trio" not in loaded
+
+
+def test_library_loads_without_its_worker() -> None:
+    code = "import sys, stalkd_client; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", code], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.split()
+    assert "stalkd_client.tasks" in loaded
+    assert not [name for name in loaded if name.startswith(("stalkd_client.worker", "click"))]
+
+
+def test_handlers_load_no_more_than_they_need() -> None:
+    code = "import sys, stalkd_client.worker; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-P", "-c", code], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.split()
+    assert not {"click", "trio", "asyncio", "stalkd_client.worker.slot"} & set(loaded)

@@ -337,7 +337,8 @@ def _check_ledger(log: str, path: Path, tube: str, jobs: int) -> int:
 
 
 def _bodies(client: Client, tube: str) -> list[tuple[int, int]]:
-    found, after = [], 0
+    found: list[tuple[int, int]] = []
+    after = 0
     while True:
         try:
             page = client.list_jobs(tube, after=after, limit=1000)

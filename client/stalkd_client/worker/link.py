@@ -39,10 +39,13 @@ class Link:
         self.theirs = None
 
     def send(self, work: Work) -> bool:
-        """Send a job; return False if there is no room for it now."""
+        """Send a job; return False if that cannot be done now.
+
+        There is no room in the socket, or no file to be had for a large one: both will pass.
+        """
         try:
             packets.send(self._jobs, tuple(work), socket.MSG_DONTWAIT)
-        except BlockingIOError:
+        except OSError:
             return False
         return True
 

@@ -63,6 +63,7 @@ class Slot:
         self._unsent: deque[Held] = deque()
         self._endings: list[Ending] = []
         self._is_dry = False
+        self._is_busy = False
         self._knows_stop = False
         self._child: Child
         self._link: Link
@@ -172,22 +173,27 @@ class Slot:
                 self._report.lost(each.held, each.result, answer)
             else:
                 self._report.ended(each)
-        if ended and not self._held:
-            self._tally.becomes(-1)
+        self._note_busy()
         self._report.flush()
 
     def _accept(self, jobs: list[Job], asked: float) -> None:
         """Have jobs; unless no new one shall begin."""
         if not jobs:
             return
-        if not self._held:
-            self._tally.becomes(1)
         for job in jobs:
             held = Held(job, asked, self._tally.unbegun(job.id))
             self._held[job.id] = held
             self._unsent.append(held)
+        self._note_busy()
         if self._stop.requested:
             self._give_back()
+
+    def _note_busy(self) -> None:
+        """Let others know whether this slot has jobs."""
+        is_busy = bool(self._held or self._endings)
+        if is_busy != self._is_busy:
+            self._is_busy = is_busy
+            self._tally.becomes(1 if is_busy else -1)
 
     # -- the child ------------------------------------------------------------------------------
 
@@ -207,7 +213,8 @@ class Slot:
     def _mark_begun(self, now: float) -> None:
         """The first of the jobs is the one that the child works on."""
         first = next(iter(self._held.values()), None)
-        if first is not None and first.begun is None:
+        is_sent = not self._unsent or first is not self._unsent[0]
+        if first is not None and first.begun is None and is_sent:
             first.begin(now, self._settings.setup.time_limit)
 
     def _listen(self) -> None:
@@ -243,6 +250,8 @@ class Slot:
             held.limit_at = now + result.delay
             return
         self._child.did_one()
+        if result.kind == "late":
+            self._tally.not_begun(result.id)
         self._end(held, result)
         self._mark_begun(now)
 
@@ -251,8 +260,7 @@ class Slot:
         self._held.pop(held.job.id, None)
         if held.is_over(time.monotonic()):
             self._report.lost(held, result, None)
-            if not self._held and not self._endings:
-                self._tally.becomes(-1)
+            self._note_busy()
             return
         self._endings.append(ending(held, result, self._settings.outputs))
 
@@ -285,8 +293,7 @@ class Slot:
                 self._tally.not_begun(job_id)
                 given = Result(job_id, "late")
                 self._endings.append(Ending(held, given, "returned", [], endings.released(held)))
-        if not self._held and not self._endings:
-            self._tally.becomes(-1)
+        self._note_busy()
 
     def _touch(self, now: float) -> None:
         """Begin those leases anew that are due."""
@@ -322,13 +329,11 @@ class Slot:
         self._outage.begins(error)
         for each in self._endings:
             self._report.lost(each.held, each.result, error)
-        had = bool(self._held or self._endings)
         self._endings.clear()
         for job_id in {each.job.id for each in self._unsent} | set(self._link.take_back()):
             self._held.pop(job_id, None)
         self._unsent.clear()
         for held in self._held.values():
             held.lost = True
-        if had and not self._held:
-            self._tally.becomes(-1)
+        self._note_busy()
         self._report.flush()

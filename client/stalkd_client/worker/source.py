@@ -166,7 +166,7 @@ class Source:
             return self._client.execute_all([_extended(put) for put in puts])
         every: list[Request[Any]] = []
         for put in puts:
-            every += [requests.use(put.tube), requests.put(put.body, delay=put.delay)]
+            every += [requests.use(put.tube), requests.put(put.body, delay=-(-put.delay // 1))]
         return self._client.execute_all(every)[1::2]
 
     def _clear(self, tube: str) -> None:

@@ -128,8 +128,8 @@ class Tally:
                 self._empty_since[slot] = seen
             self._changed.notify_all()
             if self._rounds == seen:
-                wait = self._due - self._clock()
-                self._changed.wait(wait if wait > 0 else LOOK_AGAIN_S)
+                until_due = self._due - self._clock()
+                self._changed.wait(min(until_due, LOOK_AGAIN_S) if until_due > 0 else LOOK_AGAIN_S)
 
     def is_all_done(self, slots: int) -> bool:
         """Tell whether all slots have looked in vain since the last job ended."""

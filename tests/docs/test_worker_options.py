@@ -1,0 +1,86 @@
+"""stalk-worker's options, manual page and --help tell the same; and its other tables are true."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import click
+from stalkd_client.jobs import Job
+from stalkd_client.worker import retrying, supervisor
+from stalkd_client.worker.cli import stalk_worker
+from stalkd_client.worker.handlers import GIVEN
+from stalkd_client.worker.messages import Trouble
+from stalkd_client.worker.pace import BATCH_S, SLOW_S
+from stalkd_client.worker.records import SOURCE_BYTES, message, record
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "man" / "stalk-worker.1").read_text()
+
+
+def options() -> list[click.Option]:
+    context = click.Context(stalk_worker, **stalk_worker.context_settings)
+    return [each for each in stalk_worker.get_params(context) if isinstance(each, click.Option)]
+
+
+def section(title: str) -> str:
+    return PAGE.split(f".Sh {title}\n")[1].split("\n.Sh ")[0]
+
+
+def test_every_option_has_an_entry() -> None:
+    """No option is missing in the page, and none is there that does not exist."""
+    entries = re.findall(r"^\.It (Fl .*)$", section("OPTIONS"), re.MULTILINE)
+    documented = {f"-{name}" for entry in entries for name in re.findall(r"\bFl (\S+)", entry)}
+    assert documented == {name for option in options() for name in option.opts}
+
+
+def test_every_option_mentioned_exists() -> None:
+    mentioned = {f"-{name}" for name in re.findall(r"\bFl (-?[a-z][a-z-]*)", PAGE)}
+    assert mentioned <= {name for option in options() for name in option.opts}
+
+
+def test_every_option_has_help() -> None:
+    for option in options():
+        assert option.help
+        assert option.help.endswith(".")
+
+
+def test_defaults_are_in_the_page() -> None:
+    entries = section("OPTIONS").split("\n.It ")
+    for option in options():
+        if isinstance(option.default, int | float) and not option.is_flag:
+            (entry,) = [
+                each for each in entries if f"-{option.name}".replace("_", "-") in each[:60]
+            ]
+            assert re.search(rf"\b{option.default:g}\b[^.]*by default", entry), option.name
+
+
+def test_exit_codes_are_in_the_page() -> None:
+    codes = {value for name, value in vars(supervisor).items() if name.startswith("EXIT_")}
+    listed = re.findall(r"^\.It (\d+)", section("EXIT STATUS"), re.MULTILINE)
+    assert set(map(int, listed)) == codes | {0, click.UsageError.exit_code}
+
+
+def test_records_are_as_described() -> None:
+    job, trouble = Job(7, b"1", 2, 0, 60.0, "mail"), Trouble("E", "m", "t")
+    put = record(job, 2, "", trouble, 0.1)
+    assert put.tube == "error.7"
+    assert f"{SOURCE_BYTES:,}" in section("RECORDS")
+    for name in json.loads(put.body):
+        assert re.search(rf"\.(It )?Li (\S+ , )*{name}\b", section("RECORDS")), name
+    for name in json.loads(message(job, 2, trouble, "bad", 0.0).body):
+        assert name in section("RECORDS").split("queue of errors")[1]
+
+
+def test_names_of_parameters_are_in_the_page() -> None:
+    for name in GIVEN:
+        assert f".It Li {name}" in section("DESCRIPTION")
+
+
+def test_figures_are_those_of_the_code() -> None:
+    assert f"{BATCH_S * 1000:.0f} milliseconds" in PAGE
+    assert f"{SLOW_S * 1000:.0f} milliseconds" in PAGE
+    defaults = {field.name: field.default for field in dataclasses.fields(retrying.Rules)}
+    given = {option.name: option.default for option in options()}
+    for name in ("max_retries", "retry_delay", "max_delay"):
+        assert given[name] == defaults[name]

@@ -1,0 +1,97 @@
+"""The Python on docs/worker.md runs, against real workers where it says so."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+from stalkd_client import Queue
+from stalkd_client.worker.cli import stalk_worker
+
+from support.daemon import start_stalkd
+from support.workers import worker
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "worker.md").read_text()
+
+
+class Block(NamedTuple):
+    about: str
+    code: str
+
+
+BLOCKS = [Block(*found) for found in re.findall(r"```python([^\n]*)\n(.*?)```", PAGE, re.DOTALL)]
+FILES = {block.about.split("file=")[1]: block.code for block in BLOCKS if "file=" in block.about}
+SCRIPTS = [block for block in BLOCKS if "file=" not in block.about]
+FIRST = "shop:double -q numbers -o doubled"
+
+
+def workers_of(block: Block) -> list[str]:
+    named = re.search(r'worker="(.*)"', block.about)
+    return named[1].split("; ") if named else [FIRST]
+
+
+def test_there_are_examples() -> None:
+    assert (len(FILES), len(SCRIPTS)) == (7, 4)
+    assert f"stalk-worker {FIRST.replace('shop:double ', '')} shop:double" in PAGE
+
+
+@pytest.mark.parametrize("block", SCRIPTS, ids=range(len(SCRIPTS)))
+def test_examples_run(block: Block, tmp_path: Path) -> None:
+    for name, code in FILES.items():
+        (tmp_path / name).write_text(code)
+    (tmp_path / "script.py").write_text(block.code)
+    with start_stalkd() as daemon, ExitStack() as stack:
+        url = f"stalkd://{daemon.host}:{daemon.port}"
+        for options in workers_of(block):
+            stack.enter_context(worker(url, *shlex.split(options), cwd=tmp_path))
+        done = subprocess.run(
+            [sys.executable, "script.py"],
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "STALKD_URL": url},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    for line, said in re.findall(r"^print\((.*)\)  # (.*)$", block.code, re.MULTILINE):
+        assert said in done.stdout, line
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "expected"),
+    [
+        ("words:split --iter-output", ["a b"], ["a", "b"]),
+        ("nap:nap -c 10", [0.01], [0.01]),
+        ("prices:Average", [10, 20], [10.0, 15.0]),
+        ("--exec 'sort -u'", ["c"], ["c"]),
+    ],
+)
+def test_the_other_handlers_do_what_they_should(
+    options: str, given: list[object], expected: list[object], tmp_path: Path
+) -> None:
+    for name, code in FILES.items():
+        (tmp_path / name).write_text(code)
+    with start_stalkd() as daemon:
+        url = f"stalkd://{daemon.host}:{daemon.port}"
+        with Queue("in", url) as queue:
+            queue.push_many(given)
+        words = [*shlex.split(options), "-q", "in", "-o", "out", "--burst"]
+        with worker(url, *words, cwd=tmp_path) as made:
+            assert made.wait() == 0, made.told()
+        with Queue("out", url) as queue:
+            assert queue.pop(10) == expected
+
+
+def test_every_option_on_the_page_exists() -> None:
+    context = click.Context(stalk_worker, **stalk_worker.context_settings)
+    known = {name for each in stalk_worker.get_params(context) for name in each.opts}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) <= known
