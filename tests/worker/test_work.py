@@ -142,6 +142,19 @@ def test_what_cannot_be_read_is_parked(url: str, tube: str) -> None:
     assert count(url, tube, "buried") == 1
 
 
+def test_a_record_fits_whatever_the_body_is(url: str, tube: str) -> None:
+    (job_id,) = push(url, tube, "\x01" * 10_000)
+    work_off(url, "work:boom", "-q", tube)
+    assert record_of(url, job_id)["source_bytes"] == 60_002
+
+
+def test_a_message_of_an_error_that_is_too_large_is_buried(url: str, tube: str) -> None:
+    (job_id,) = push(url, tube, "x" * 65_000)
+    work_off(url, "work:boom", "-q", tube, "--on-error", f"ValueError={tube}.bad")
+    assert record_of(url, job_id)["exception"] == "ValueError"
+    assert count(url, tube, "buried") == 1
+
+
 def test_what_cannot_be_written_is_parked(url: str, tube: str) -> None:
     push(url, tube, 1)
     done = work_off(url, "work:Stateful", "-q", tube, "-o", f"{tube}.out", "--codec", "bytes")
@@ -222,6 +235,15 @@ def test_async_handlers_run_together(url: str, tube: str, handler: str, backend:
     )  # fmt: skip
     assert sorted(map(str, values(url, f"{tube}.out"))) == sorted(map(str, range(1, 21)))
     assert time.monotonic() - began < 20 * 0.2
+
+
+@pytest.mark.parametrize("handler", ["cancelled", "async_shut"])
+def test_what_an_async_handler_raises_is_its_own(url: str, tube: str, handler: str) -> None:
+    """It ends neither the event loop nor the other jobs in it."""
+    push(url, tube, 1)
+    done = work_off(url, f"work:{handler}", "-q", tube, "-c", "2")
+    assert done.count(" buried ") == 1
+    assert not done.count("process-died")
 
 
 def test_threads_run_together(url: str, tube: str) -> None:

@@ -7,6 +7,7 @@ life and for what is said at the start; then come two for each slot.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import inspect
 import os
 import signal
@@ -38,6 +39,7 @@ EXIT_ORPHANED: Final = 4
 
 def main(descriptors: Sequence[str]) -> None:
     """Be the child: get told what to do, load it, and work until all slots are closed."""
+    faulthandler.enable()  # A crash in C code tells where it was, on stderr.
     signal.signal(signal.SIGINT, _ignore)
     signal.signal(signal.SIGTERM, _ignore)
     life, *ends = [socket.socket(fileno=int(each)) for each in descriptors]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -59,7 +60,14 @@ class Crew:
 
     def start(self) -> None:
         """Start a child."""
-        self.child = Child(self._setup, self._settings.max_jobs)
+        try:
+            self.child = Child(self._setup, self._settings.max_jobs)
+        except OSError as error:  # No memory, no descriptors: that may pass.
+            self._failures += 1
+            wait = max(FIRST_PAUSE_S, pause_after(self._failures))
+            self.start_at = time.monotonic() + wait
+            self._log.say("error", "process-not-started", error=error, wait=f"{wait:.1f}")
+            return
         self._finished_at = None
         self._is_handed_out = False
         self._log.say("debug", "process-started", pid=self.child.pid)

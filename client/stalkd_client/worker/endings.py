@@ -79,7 +79,8 @@ def refused(before: Ending, error: StalkdError) -> Ending:
     if result.kind == "bury":
         return before._replace(puts=[])
     if isinstance(error, JobTooBigError):
-        failed = result._replace(kind="bury", outputs=(), reply=None, trouble=trouble)
+        first = result.trouble or trouble  # Of a job that was to be moved it is why.
+        failed = result._replace(kind="bury", outputs=(), reply=None, trouble=first)
         return ending(held, failed, ())
     again = result._replace(kind="retry", delay=REFUSED_DELAY_S, trouble=trouble)
     return Ending(held, again, "refused", [], _final(held, again))

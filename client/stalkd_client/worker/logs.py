@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -40,12 +41,13 @@ FORMATS: Final[dict[str, Format]] = {"text": key_value, "json": as_json}
 
 
 class Log:
-    """Writes lines from any thread, each with one system call."""
+    """Writes lines from any thread, as many as there are with one system call."""
 
     def __init__(self, style: str, level: str) -> None:
         """Write lines of that ``level`` and above."""
         self._format = FORMATS[style]
         self._least = LEVELS[level]
+        self._lock = threading.Lock()
 
     def shows(self, level: str) -> bool:
         """Tell whether such lines are written."""
@@ -64,6 +66,7 @@ class Log:
     def write(self, lines: str) -> None:
         """Write lines; a terminal that has gone away is no reason to stop."""
         try:
-            os.write(sys.stderr.fileno(), lines.encode("utf-8", "backslashreplace"))
+            with self._lock:  # What is longer than a pipe takes at once must stay together.
+                os.write(sys.stderr.fileno(), lines.encode("utf-8", "backslashreplace"))
         except OSError:
             return

@@ -10,13 +10,15 @@ from typing import Any, Final, Protocol
 
 from stalkd_client.worker import packets
 from stalkd_client.worker.executors import Ends
-from stalkd_client.worker.messages import Work
+from stalkd_client.worker.messages import Result, Work
 from stalkd_client.worker.running import Runner
 from stalkd_client.worker.task import SoftTimeLimitError
 
 
 class Backend(Protocol):
-    """What is needed of an event loop."""
+    """What is needed of an event loop; ``failures`` are what a handler may raise of its own."""
+
+    failures: tuple[type[BaseException], ...]
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function."""
@@ -32,7 +34,12 @@ class Backend(Protocol):
 
 
 class Asyncio:
-    """The loop of the standard library."""
+    """The loop of the standard library.
+
+    A handler may await what somebody else has cancelled; nobody cancels the handler itself.
+    """
+
+    failures: tuple[type[BaseException], ...] = (Exception, SystemExit, asyncio.CancelledError)
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function."""
@@ -71,6 +78,8 @@ class Asyncio:
 
 class Trio:
     """The loop of trio."""
+
+    failures: tuple[type[BaseException], ...] = (Exception, SystemExit)
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function."""
@@ -138,4 +147,8 @@ class Loop:
                 continue  # The supervisor has taken the job back.
             if message is None:
                 return
-            ends.tell(await self._runner.perform_async(Work(*message), ends.tell, self._limit))
+            ends.tell(await self._perform(Work(*message), ends))
+
+    async def _perform(self, work: Work, ends: Ends) -> Result:
+        failures = self._backend.failures
+        return await self._runner.perform_async(work, ends.tell, self._limit, failures)

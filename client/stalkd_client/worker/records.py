@@ -20,8 +20,14 @@ RECORD_TTL_S: Final = 30 * 86_400.0
 """How long a record is kept by stalkd: somebody looks at it within a month, or never."""
 
 SOURCE_BYTES: Final = 16_384
-"""Of a body that are shown in a record: with its traceback it must fit into a job of 65,535 bytes,
-however many bytes a character has."""
+"""Of a body that are shown in a record: enough to know it."""
+
+RECORD_BYTES: Final = 60_000
+"""What a record may take, as a server takes 65,535 by default. Of texts full of control characters,
+each of which takes six bytes, it has less, or nothing."""
+
+TRACEBACK_CHARACTERS: Final = 2_000
+"""... of the traceback."""
 
 
 def tube_of(job_id: int) -> str:
@@ -46,7 +52,12 @@ def record(job: Job, attempt: int, task: str, trouble: Trouble, seconds: float) 
         "began": round(now - seconds, 3),
         "failed": round(now, 3),
     }
-    return Put(tube_of(job.id), _json(members), ttl=RECORD_TTL_S, replaces=True)
+    body = _json(members)
+    if len(body) > RECORD_BYTES:
+        for name in ("source_message", "source_base64"):
+            members.pop(name, None)
+        body = _json({**members, "traceback": trouble.traceback[-TRACEBACK_CHARACTERS:]})
+    return Put(tube_of(job.id), body, ttl=RECORD_TTL_S, replaces=True)
 
 
 def message(job: Job, attempt: int, trouble: Trouble, queue: str, delay: float) -> Put:

@@ -74,8 +74,10 @@ class Runner:
             return self._failed(work, call, error, time.monotonic() - begun)
         return self._done(work, call, value, outputs, time.monotonic() - begun)
 
-    async def perform_async(self, work: Work, tell: Tell, limit: AsyncLimit) -> Result:
-        """Run a job whose handler is async."""
+    async def perform_async(
+        self, work: Work, tell: Tell, limit: AsyncLimit, failures: Failures
+    ) -> Result:
+        """Run a job whose handler is async; ``failures`` are its own and not the event loop's."""
         begun, call = time.monotonic(), None
         if begun >= work.starts_before:
             return Result(work.id, "late")
@@ -83,7 +85,7 @@ class Runner:
             call = self._prepare(work, tell)
             value = await limit(_await(call))
             outputs = self._written(value)
-        except Exception as error:  # noqa: BLE001 - cancellation is not for us to swallow
+        except failures as error:
             return self._failed(work, call, error, time.monotonic() - begun)
         return self._done(work, call, value, outputs, time.monotonic() - begun)
 
@@ -164,6 +166,8 @@ class Runner:
         body = outcomes.encode(work.id, envelope.task, outcome, self._codec)
         return Reply(envelope.reply, envelope.reply_ttl, body)
 
+
+Failures = tuple[type[BaseException], ...]
 
 AsyncLimit = Callable[[Awaitable[Any]], Awaitable[Any]]
 """Awaits what a handler does, and ends that at the soft time limit."""

@@ -167,3 +167,14 @@ def naps(message: float) -> None:
 
 def pid(message: Any) -> int:
     return os.getpid()
+
+
+async def cancelled(message: Any) -> None:
+    """Await something that somebody else has cancelled."""
+    task = asyncio.ensure_future(asyncio.sleep(10))
+    task.cancel()
+    await task
+
+
+async def async_shut(message: Any) -> None:
+    raise SystemExit(3)
