@@ -23,6 +23,10 @@ def options() -> list[click.Option]:
     return [each for each in stalk_worker.get_params(context) if isinstance(each, click.Option)]
 
 
+def names(option: click.Option) -> list[str]:
+    return [*option.opts, *option.secondary_opts]
+
+
 def section(title: str) -> str:
     return PAGE.split(f".Sh {title}\n")[1].split("\n.Sh ")[0]
 
@@ -31,12 +35,12 @@ def test_every_option_has_an_entry() -> None:
     """No option is missing in the page, and none is there that does not exist."""
     entries = re.findall(r"^\.It (Fl .*)$", section("OPTIONS"), re.MULTILINE)
     documented = {f"-{name}" for entry in entries for name in re.findall(r"\bFl (\S+)", entry)}
-    assert documented == {name for option in options() for name in option.opts}
+    assert documented == {name for option in options() for name in names(option)}
 
 
 def test_every_option_mentioned_exists() -> None:
     mentioned = {f"-{name}" for name in re.findall(r"\bFl (-?[a-z][a-z-]*)", PAGE)}
-    assert mentioned <= {name for option in options() for name in option.opts}
+    assert mentioned <= {name for option in options() for name in names(option)}
 
 
 def test_every_option_has_help() -> None:

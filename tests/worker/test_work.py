@@ -313,6 +313,15 @@ def test_lines_may_be_json(url: str, tube: str) -> None:
     assert (line["queue"], line["level"], line["attempt"]) == (tube, "error", 1)
 
 
+def test_a_line_tells_how_it_goes(url: str, tube: str) -> None:
+    push(url, tube, 1, 2)
+    done = work_off(url, "work:double", "-q", tube, "--live")
+    assert not done.count(" done queue=")
+    assert "0 failed, " in done.told()
+    assert "of 1 slots busy" in done.told()
+    assert " stopped done=2" in done.told()
+
+
 def test_queues_that_appear_later_are_served(url: str, tube: str) -> None:
     """Failure 16: patterns are looked at again and again."""
     push(url, f"{tube}.a", 1)

@@ -13,6 +13,7 @@ from stalkd_client.address import parse
 from stalkd_client.arguments import check_tube
 from stalkd_client.codecs import CODECS
 from stalkd_client.codecs import find as find_codec
+from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
 from stalkd_client.worker.settings import QueueSpec, Settings
@@ -146,8 +147,12 @@ _ENDING: Final = _options(
         help="How lines of the log look.",
     ),
     click.option(
-        "--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True,
-        help="What is logged; each job that is done is info.",
+        "--log-level", type=click.Choice(list(LEVELS)),
+        help="What is logged; info by default, and with --live single jobs from warning on.",
+    ),
+    click.option(
+        "--live/--no-live", default=None,
+        help="Show a line that tells how it goes; by default on a terminal.",
     ),
 )  # fmt: skip
 
@@ -163,12 +168,23 @@ def stalk_worker(**given: Any) -> NoReturn:
 
     HANDLER is module:function, module:object, or a module with tasks.
     """
-    log = Log(given["log_format"], given["log_level"])
+    live = _live(given)
+    level = given["log_level"]
+    log = Log(given["log_format"], level or "info", level or ("warning" if live else "info"))
     try:
         settings = read(given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    sys.exit(Supervisor(settings, log).run())
+    sys.exit(Supervisor(settings, log, live).run())
+
+
+def _live(given: dict[str, Any]) -> Live | None:
+    """Return what makes the line of a terminal, if there is to be one."""
+    if given["live"] is None:
+        is_wanted = sys.stderr.isatty() and given["log_format"] == "text"
+    else:
+        is_wanted = given["live"]
+    return Live() if is_wanted else None
 
 
 def main() -> None:

@@ -101,7 +101,7 @@ class Crew:
                 self.refused = Refused(*about)
             else:
                 self.ready = Ready(*about)
-                child.is_ready = True
+                child.is_ready, child.ready_at = True, time.monotonic()
 
     def hand_out(self) -> None:
         """Give the links of a child that is ready to the slots."""
@@ -160,7 +160,7 @@ class Crew:
         if child is None or not child.is_ready or child.is_retiring:
             return
         reasons = {
-            "age": settings.max_age is not None and now - child.started >= settings.max_age,
+            "age": settings.max_age is not None and now - child.ready_at >= settings.max_age,
             # One that has done nothing has not grown: the next one would be as large.
             "memory": settings.max_memory is not None
             and child.jobs_done > 0

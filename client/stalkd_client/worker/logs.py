@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 """By the names of ``--log-level``."""
+
+CLEAR: Final = "\r\x1b[K"
+"""To the beginning of the line, and away with what stands there."""
 
 Format = Callable[[str, str, str, dict[str, object]], str]
 
@@ -43,15 +48,21 @@ FORMATS: Final[dict[str, Format]] = {"text": key_value, "json": as_json}
 class Log:
     """Writes lines from any thread, as many as there are with one system call."""
 
-    def __init__(self, style: str, level: str) -> None:
-        """Write lines of that ``level`` and above."""
+    def __init__(self, style: str, level: str, jobs: str) -> None:
+        """Write lines of that ``level`` and above, and those of ``jobs`` of that."""
         self._format = FORMATS[style]
         self._least = LEVELS[level]
+        self._least_of_jobs = LEVELS[jobs]
         self._lock = threading.Lock()
+        self._status = ""
 
     def shows(self, level: str) -> bool:
         """Tell whether such lines are written."""
         return LEVELS[level] >= self._least
+
+    def shows_job(self, level: str) -> bool:
+        """Tell whether such lines about single jobs are written."""
+        return LEVELS[level] >= self._least_of_jobs
 
     def say(self, level: str, event: str, **about: object) -> None:
         """Write a line."""
@@ -64,9 +75,17 @@ class Log:
         return self._format(moment, level, event, about)
 
     def write(self, lines: str) -> None:
-        """Write lines; a terminal that has gone away is no reason to stop."""
-        try:
-            with self._lock:  # What is longer than a pipe takes at once must stay together.
-                os.write(sys.stderr.fileno(), lines.encode("utf-8", "backslashreplace"))
-        except OSError:
-            return
+        """Write lines, above the status; a terminal that has gone away is no reason to stop."""
+        with self._lock:  # What is longer than a pipe takes at once must stay together.
+            self._write(f"{CLEAR}{lines}{self._status}" if self._status else lines)
+
+    def status(self, text: str) -> None:
+        """Show a line at the bottom of the terminal, instead of the one before."""
+        with self._lock:
+            width = shutil.get_terminal_size().columns - 1
+            self._write(CLEAR + text[:width])
+            self._status = text[:width]
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), text.encode("utf-8", "backslashreplace"))

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -27,7 +26,7 @@ class Child:
         """Start it; it retires after ``most_jobs``. Raises OSError."""
         self.links = [Link() for _ in range(setup.slots)]
         self.life, theirs = packets.pair()
-        self.started: float = time.monotonic()
+        self.ready_at: float = 0.0
         self.jobs_done = 0
         self._most_jobs = most_jobs
         self.is_ready = False

@@ -67,7 +67,7 @@ class Report:
 
     def _line(self, status: str, held: Held, result: Result, **more: object) -> None:
         level = LEVEL[status]
-        if not self._log.shows(level):
+        if not self._log.shows_job(level):
             return
         about: dict[str, object] = {"queue": held.job.tube, "id": held.job.id}
         if result.task:

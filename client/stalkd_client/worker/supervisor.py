@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from stalkd_client.worker.crew import Crew
+from stalkd_client.worker.live import EVERY_S, Live
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.outage import Outage
 from stalkd_client.worker.report import FAILURES, Report
@@ -47,8 +48,12 @@ GIVE_BACK_S: Final = 1.0
 class Supervisor:
     """Runs a worker from its start to its end."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
-        """Connect nothing yet. Raises ValueError for a bad address."""
+    def __init__(self, settings: Settings, log: Log, live: Live | None = None) -> None:
+        """Connect nothing yet; ``live`` makes lines for a terminal.
+
+        Raises ValueError for a bad address.
+        """
+        self._live = live
         self._settings = settings
         self._log = log
         self._stop = Stop()
@@ -137,7 +142,7 @@ class Supervisor:
             return STOPPING_TICK_S
         if settings.burst or settings.stop_after is not None or settings.idle_exit is not None:
             return STOPPING_TICK_S
-        return TICK_S
+        return TICK_S if self._live is None else EVERY_S
 
     def _look(self, now: float) -> None:
         self._reap_strangers()
@@ -147,6 +152,7 @@ class Supervisor:
             crew.look(now)
             crew.recycle(now)
         self._begin()
+        self._show(now)
         self._consider_stopping(now)
         if self._stop.requested:
             self._tally.wake()
@@ -203,6 +209,12 @@ class Supervisor:
             if self._signals > 1 or late:
                 self._give_up(EXIT_GIVEN_UP)
 
+    def _show(self, now: float) -> None:
+        """Tell a terminal how it goes."""
+        if self._live is not None and self._has_begun and now >= self._live.due:
+            tally = self._tally
+            self._log.status(self._live.line(now, tally.counts, tally.busy, len(self._slots)))
+
     def _is_enough(self, now: float) -> bool:
         """Tell whether the worker has done what it was started for."""
         settings, tally = self._settings, self._tally
@@ -254,6 +266,8 @@ class Supervisor:
             crew.close()
 
     def _summary(self, seconds: float) -> None:
+        if self._live is not None:
+            self._log.status("")
         counts = {name: self._tally.counts[name] for name in sorted(self._tally.counts)}
         self._log.say("info", "stopped", **counts, seconds=f"{seconds:.1f}")
 
