@@ -1,14 +1,14 @@
 """stalk-worker's options, manual page and --help tell the same; and its other tables are true."""
 
-import dataclasses
 import json
 import re
 from pathlib import Path
 
 import click
 from stalkd_client.jobs import Job
-from stalkd_client.worker import retrying, supervisor
+from stalkd_client.worker import supervisor
 from stalkd_client.worker.cli import stalk_worker
+from stalkd_client.worker.declaring import HandlerOptions
 from stalkd_client.worker.handlers import GIVEN
 from stalkd_client.worker.messages import Trouble
 from stalkd_client.worker.pace import BATCH_S, SLOW_S
@@ -49,14 +49,23 @@ def test_every_option_has_help() -> None:
         assert option.help.endswith(".")
 
 
+def usual(option: click.Option) -> str | None:
+    """What --help says is the default, if that is a number."""
+    if option.is_flag:
+        return None
+    if isinstance(option.show_default, str) and option.show_default.isdigit():
+        return option.show_default
+    return f"{option.default:g}" if isinstance(option.default, int | float) else None
+
+
 def test_defaults_are_in_the_page() -> None:
     entries = section("OPTIONS").split("\n.It ")
-    for option in options():
-        if isinstance(option.default, int | float) and not option.is_flag:
-            (entry,) = [
-                each for each in entries if f"-{option.name}".replace("_", "-") in each[:60]
-            ]
-            assert re.search(rf"\b{option.default:g}\b[^.]*by default", entry), option.name
+    with_default = [option for option in options() if usual(option)]
+    assert len(with_default) == 8
+    for option in with_default:
+        name = f"-{option.name}".replace("_", "-")
+        (entry,) = [each for each in entries if name in each[:60]]
+        assert re.search(rf"\b{usual(option)}\b[^.]*by default", entry), option.name
 
 
 def test_exit_codes_are_in_the_page() -> None:
@@ -84,7 +93,9 @@ def test_names_of_parameters_are_in_the_page() -> None:
 def test_figures_are_those_of_the_code() -> None:
     assert f"{BATCH_S * 1000:.0f} milliseconds" in PAGE
     assert f"{SLOW_S * 1000:.0f} milliseconds" in PAGE
-    defaults = {field.name: field.default for field in dataclasses.fields(retrying.Rules)}
-    given = {option.name: option.default for option in options()}
-    for name in ("max_retries", "retry_delay", "max_delay"):
-        assert given[name] == defaults[name]
+
+
+def test_what_a_handler_can_declare_is_in_the_page() -> None:
+    listed = section("DECLARING")
+    for name in HandlerOptions.__annotations__:
+        assert re.search(rf"\b{name}\b", listed), name

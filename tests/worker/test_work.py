@@ -322,6 +322,21 @@ def test_a_line_tells_how_it_goes(url: str, tube: str) -> None:
     assert " stopped done=2" in done.told()
 
 
+def test_a_handler_may_declare_what_it_needs(url: str) -> None:
+    push(url, "declared", 1, "bad")
+    done = work_off(url, "work:declares")
+    assert values(url, "declared.out") == [1]
+    assert (done.count(" retried "), done.count(" buried ")) == (1, 1)
+
+
+def test_the_command_line_wins(url: str, tube: str) -> None:
+    push(url, tube, 1, "bad")
+    options = ["-q", tube, "-o", f"{tube}.out", "--max-retries", "0"]
+    done = work_off(url, "work:declares", *options)
+    assert (values(url, f"{tube}.out"), values(url, "declared.out")) == ([1], [])
+    assert (done.count(" retried "), done.count(" buried ")) == (0, 1)
+
+
 def test_queues_that_appear_later_are_served(url: str, tube: str) -> None:
     """Failure 16: patterns are looked at again and again."""
     push(url, f"{tube}.a", 1)

@@ -5,10 +5,11 @@ What handlers need of it is here; nothing else is loaded by that.
 
 from __future__ import annotations
 
-from stalkd_client.worker.retrying import Retry
+from stalkd_client.worker.declaring import handler
+from stalkd_client.worker.retrying import Retry, Route
 from stalkd_client.worker.task import CurrentJob, SoftTimeLimitError
 
-__all__ = ["CurrentJob", "Retry", "SoftTimeLimitError", "main"]
+__all__ = ["CurrentJob", "Retry", "Route", "SoftTimeLimitError", "handler", "main"]
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -24,10 +25,11 @@ from stalkd_client.codecs import Codec
 from stalkd_client.tasks import envelope
 from stalkd_client.worker import executors, packets
 from stalkd_client.worker.command import Command, Lines
+from stalkd_client.worker.declaring import Declared
 from stalkd_client.worker.executors import Ends
-from stalkd_client.worker.handlers import Handler, find, find_error
+from stalkd_client.worker.handlers import BadHandlerError, Handler, find, find_error
 from stalkd_client.worker.messages import Ready, Refused, Setup
-from stalkd_client.worker.retrying import Route, Rules
+from stalkd_client.worker.retrying import Route
 from stalkd_client.worker.running import Runner
 
 PR_SET_PDEATHSIG: Final = 1
@@ -90,13 +92,11 @@ def _watch(life: socket.socket) -> None:
 
 
 def _load(setup: Setup) -> Handler:
-    if setup.command:
-        return Handler((Lines if setup.iter_output else Command)(setup.command))
-    return find(setup.handler)
-
-
-def _runner(setup: Setup, handler: Handler) -> Runner:
-    rules = Rules(
+    """Find the handler; what the command line says goes before what the handler declares."""
+    said = Declared(
+        output=setup.outputs,
+        iter_output=setup.iter_output,
+        codec=setup.codec,
         retry_on=tuple(map(find_error, setup.retry_on)),
         retry_delay=setup.retry_delay,
         max_retries=setup.max_retries,
@@ -104,20 +104,33 @@ def _runner(setup: Setup, handler: Handler) -> Runner:
         max_delay=setup.max_delay,
         on_error={find_error(name): Route(queue, delay) for name, queue, delay in setup.on_error},
     )
+    if setup.command:
+        command = (Lines if setup.iter_output else Command)(setup.command)
+        return Handler(command, declared=replace(said, codec="bytes"))
+    handler = find(setup.handler)
+    handler.declared = handler.declared.but(said)
+    return handler
+
+
+def _runner(setup: Setup, handler: Handler) -> Runner:
+    declared = handler.declared
+    if declared.iter_output and not declared.output:
+        raise BadHandlerError("there is --iter-output, but no --output")
     return Runner(
         handler,
         _codec(setup, handler),
-        rules,
-        outputs=setup.has_outputs,
-        iter_output=setup.iter_output,
+        declared.rules(),
+        outputs=bool(declared.output),
+        iter_output=bool(declared.iter_output),
         time_limit=setup.time_limit,
     )
 
 
 def _codec(setup: Setup, handler: Handler) -> Codec:
+    name = handler.declared.codec or "json"
     if handler.tasks:
-        return envelope.find_codec(setup.codec, trusted=setup.trusted)
-    return codecs.find("bytes" if setup.command else setup.codec, trusted=setup.trusted)
+        return envelope.find_codec(name, trusted=setup.trusted)
+    return codecs.find(name, trusted=setup.trusted)
 
 
 def _refuse(life: socket.socket, error: BaseException) -> NoReturn:
@@ -135,7 +148,7 @@ def _serve(
         _call(handler.begin)
     except BaseException as error:  # noqa: BLE001 - the supervisor must hear of it
         _refuse(life, error)
-    packets.send(life, ("Ready", *Ready(handler.queues)))
+    packets.send(life, ("Ready", *Ready(handler.queues, handler.declared.output)))
     executors.run(runner, slots, setup.soft_time_limit)
     _call(handler.end)
 
@@ -157,7 +170,7 @@ def _serve_async(
             await _call_async(handler.begin)
         except Exception as error:  # noqa: BLE001 - the supervisor must hear of it
             _refuse(life, error)
-        packets.send(life, ("Ready", *Ready(handler.queues)))
+        packets.send(life, ("Ready", *Ready(handler.queues, handler.declared.output)))
         await loop.serve_all(slots)
         await _call_async(handler.end)
 

@@ -16,6 +16,7 @@ from stalkd_client.codecs import find as find_codec
 from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
+from stalkd_client.worker.retrying import Rules
 from stalkd_client.worker.settings import QueueSpec, Settings
 from stalkd_client.worker.supervisor import Supervisor
 
@@ -25,6 +26,9 @@ MOST_SLOTS: Final = 1024
 
 MOST_PREFETCHED: Final = 1000
 """A batch has no more jobs."""
+
+USUAL: Final = Rules()
+"""What holds if neither the command line nor the handler says anything."""
 
 COUNT: Final = click.IntRange(min=1)
 SECONDS: Final = click.FloatRange(min=0)
@@ -56,7 +60,7 @@ _WHAT: Final = _options(
     ),
     click.option("--url", metavar="URL", help="The server; by default that in STALKD_URL."),
     click.option(
-        "--codec", type=click.Choice(list(CODECS)), default="json", show_default=True,
+        "--codec", type=click.Choice(list(CODECS)), show_default="json",
         help="How bodies become messages.",
     ),
     click.option(
@@ -74,16 +78,16 @@ _FAILURES: Final = _options(
         "--retry-on", multiple=True, metavar="EXC", help="Try again after this error. Repeatable."
     ),
     click.option(
-        "--max-retries", type=click.IntRange(min=0), default=3, show_default=True, metavar="N",
-        help="How often a job is tried again.",
+        "--max-retries", type=click.IntRange(min=0), show_default=str(USUAL.max_retries),
+        metavar="N", help="How often a job is tried again.",
     ),
     click.option(
-        "--retry-delay", type=SECONDS, default=0.0, show_default=True, metavar="S",
+        "--retry-delay", type=SECONDS, show_default=f"{USUAL.retry_delay:g}", metavar="S",
         help="Seconds before it is.",
     ),
     click.option("--backoff", is_flag=True, help="Double that each time, and vary it."),
     click.option(
-        "--max-delay", type=SECONDS, default=3600.0, show_default=True, metavar="S",
+        "--max-delay", type=SECONDS, show_default=f"{USUAL.max_delay:g}", metavar="S",
         help="Never wait longer than that.",
     ),
     click.option(
@@ -203,7 +207,7 @@ def read(given: dict[str, Any]) -> Settings:
     _check(given)
     kept = (
         "url", "processes", "concurrency", "prefetch", "attempts", "grace", "max_jobs", "max_age",
-        "max_memory", "burst", "idle_exit", "stop_after", "fail_on_error", "outputs",
+        "max_memory", "burst", "idle_exit", "stop_after", "fail_on_error",
     )  # fmt: skip
     return Settings(
         setup=_setup(given, command), queues=queues, **{name: given[name] for name in kept}
@@ -213,11 +217,9 @@ def read(given: dict[str, Any]) -> Settings:
 def _check(given: dict[str, Any]) -> None:
     """Raise ValueError for what could only fail later."""
     parse(given["url"])
-    find_codec(given["codec"], trusted=given["trusted"])
+    find_codec(given["codec"] or "json", trusted=given["trusted"])
     for queue in given["outputs"]:
         check_tube(queue)
-    if given["iter_output"] and not given["outputs"]:
-        raise ValueError("--iter-output needs --output")
 
 
 def _setup(given: dict[str, Any], command: tuple[str, ...]) -> Setup:
@@ -228,12 +230,12 @@ def _setup(given: dict[str, Any], command: tuple[str, ...]) -> Setup:
         backend=given["async_backend"],
         codec=given["codec"],
         trusted=given["trusted"],
-        has_outputs=bool(given["outputs"]),
-        iter_output=given["iter_output"],
+        outputs=given["outputs"],
+        iter_output=given["iter_output"] or None,
         retry_on=given["retry_on"],
         retry_delay=given["retry_delay"],
         max_retries=given["max_retries"],
-        backoff=given["backoff"],
+        backoff=given["backoff"] or None,
         max_delay=given["max_delay"],
         on_error=tuple(map(_route, given["on_error"])),
         time_limit=given["time_limit"],

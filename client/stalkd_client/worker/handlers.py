@@ -12,6 +12,7 @@ from typing import Any, Final
 from stalkd_client.tasks.arguments import signature_of
 from stalkd_client.tasks.function import Task
 from stalkd_client.tasks.loading import load
+from stalkd_client.worker.declaring import Declared, declared_of
 from stalkd_client.worker.task import CurrentJob
 
 GIVEN: Final = ("cur_retry", "max_retries", "job")
@@ -26,7 +27,7 @@ class BadHandlerError(Exception):
 class Handler:
     """What runs jobs. ``tasks`` if bodies name what to call, else ``function`` is called.
 
-    ``begin`` and ``end`` are called once in each process.
+    ``begin`` and ``end`` are called once in each process. ``declared`` is what ``@handler`` says.
     """
 
     function: Callable[..., Any] | None = None
@@ -34,6 +35,7 @@ class Handler:
     queues: tuple[str, ...] = ()
     begin: Callable[[], Any] | None = None
     end: Callable[[], Any] | None = None
+    declared: Declared = field(default_factory=Declared)
 
     @property
     def is_async(self) -> bool:
@@ -76,14 +78,15 @@ def _of_tasks(name: str, module: object) -> Handler:
 
 def _of_object(spec: str, found: Any) -> Handler:
     """A function; or what has a method ``message_handler``, or a class of such."""
+    declared = declared_of(found)
     if inspect.isclass(found) and hasattr(found, "message_handler"):
         found = found()
     if hasattr(found, "message_handler"):
         begin, end = (getattr(found, each, None) for each in ("pre_handling", "post_handling"))
-        return Handler(found.message_handler, begin=begin, end=end)
+        return Handler(found.message_handler, {}, declared.queue, begin, end, declared)
     if not callable(found):
         raise BadHandlerError(f"{spec} is a {type(found).__name__}, which cannot be called")
-    return Handler(found)
+    return Handler(found, queues=declared.queue, declared=declared)
 
 
 def find_error(name: str) -> type[BaseException]:

@@ -56,7 +56,7 @@ class Result(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What a child must know: these are options of the command, and what they mean there.
+    """What a child must know: these are options of the command, None where it has not been said.
 
     ``slots`` is how many jobs it works on at a time.
     """
@@ -65,24 +65,29 @@ class Setup(NamedTuple):
     command: tuple[str, ...]
     slots: int
     backend: str
-    codec: str
+    codec: str | None
     trusted: bool
-    has_outputs: bool
-    iter_output: bool
+    outputs: tuple[str, ...]
+    iter_output: bool | None
     retry_on: tuple[str, ...]
-    retry_delay: float
-    max_retries: int
-    backoff: bool
-    max_delay: float
+    retry_delay: float | None
+    max_retries: int | None
+    backoff: bool | None
+    max_delay: float | None
     on_error: tuple[tuple[str, str, float], ...]
     time_limit: float | None
     soft_time_limit: float | None
 
 
 class Ready(NamedTuple):
-    """A child can begin; ``queues`` are those that its tasks are put into."""
+    """A child can begin.
+
+    ``queues`` are those that its tasks are put into, or that were declared; ``outputs`` where
+    what comes out goes to.
+    """
 
     queues: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 class Refused(NamedTuple):

@@ -57,7 +57,6 @@ class Settings:
     setup: Setup
     url: str | None = None
     queues: tuple[QueueSpec, ...] = ()
-    outputs: tuple[str, ...] = ()
     processes: int = 1
     concurrency: int = 1
     prefetch: int = 100

@@ -37,7 +37,10 @@ FATE_S: Final = 2.0
 
 
 class Slot:
-    """``inbox`` gets children with a link to each, None at the end. ``is_away``: no server."""
+    """``inbox`` gets children with a link to each, None at the end.
+
+    ``outputs`` are the queues for what handlers return; ``is_away`` says that there is no server.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Slot:
         self.source = source
         self.inbox: SimpleQueue[tuple[Child, Link] | None] = SimpleQueue()
         self.is_away = False
+        self.outputs: tuple[str, ...] = ()
         self._settings = settings
         self._tally = tally
         self._report = report
@@ -262,7 +266,7 @@ class Slot:
             self._report.lost(held, result, None)
             self._note_busy()
             return
-        self._endings.append(ending(held, result, self._settings.outputs))
+        self._endings.append(ending(held, result, self.outputs))
 
     # -- while the child works ------------------------------------------------------------------
 

@@ -188,6 +188,7 @@ class Supervisor:
             for slot, names in zip(crew.slots, self._groups, strict=True):
                 meant = names or ready.queues
                 named.append((slot, meant))
+                slot.outputs = ready.outputs
                 slot.source.want(expand(meant, ()))
         if not any(names for _, names in named):
             self._log.say("error", "no-queue", hint="say which with --queue")

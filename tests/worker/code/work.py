@@ -13,7 +13,14 @@ from typing import Any
 
 import trio
 from stalkd_client import task
-from stalkd_client.worker import CurrentJob, Retry
+from stalkd_client.worker import CurrentJob, Retry, handler
+
+
+@handler(queue="declared", output=["declared.out"], retry_on=ValueError, max_retries=1)
+def declares(message: Any) -> Any:
+    if message == "bad":
+        raise ValueError(message)
+    return message
 
 
 def double(message: int) -> int:

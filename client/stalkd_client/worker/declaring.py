@@ -1,0 +1,102 @@
+"""``@handler(...)``: what the command line can say of a handler, said where the handler is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
+
+from stalkd_client.arguments import check_tube
+from stalkd_client.worker.retrying import Route, Rules
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MARK: Final = "__stalkd_handler__"
+"""The attribute of a handler that has what was declared."""
+
+
+class HandlerOptions(TypedDict, total=False):
+    """What ``@handler`` takes: a queue or several, and classes of exceptions."""
+
+    queue: str | Iterable[str]
+    output: str | Iterable[str]
+    iter_output: bool
+    codec: str
+    retry_on: type[BaseException] | Iterable[type[BaseException]]
+    retry_delay: float
+    max_retries: int
+    backoff: bool
+    max_delay: float
+    on_error: Mapping[type[BaseException], str | Route]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What is said of a handler; None, or nothing, where nothing is said."""
+
+    queue: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    iter_output: bool | None = None
+    codec: str | None = None
+    retry_on: tuple[type[BaseException], ...] = ()
+    retry_delay: float | None = None
+    max_retries: int | None = None
+    backoff: bool | None = None
+    max_delay: float | None = None
+    on_error: Mapping[type[BaseException], Route] | None = None
+
+    def but(self, other: Self) -> Self:
+        """Return the same, with what the other says instead."""
+        said = {each.name: getattr(other, each.name) for each in fields(other)}
+        return replace(self, **{name: value for name, value in said.items() if value or value == 0})
+
+    def rules(self) -> Rules:
+        """Return what to do about errors."""
+        said = {each.name: getattr(self, each.name, None) for each in fields(Rules)}
+        return Rules(**{name: value for name, value in said.items() if value is not None})
+
+
+def handler(**options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+    """Say how a function, or a class, is to be run by ``stalk-worker``; it stays what it is.
+
+        @handler(queue="urls", output="pages", retry_on=OSError, on_error={ValueError: "bad"})
+        def fetch(url: str) -> str: ...
+
+    The names are those of the options of the command, which win where they are given; ``on_error``
+    gives queues, or ``Route(queue, delay)``. Raises TypeError, ValueError.
+    """
+    declared = _read(dict(options))
+
+    def declare(function: F) -> F:
+        setattr(function, MARK, declared)
+        return function
+
+    return declare
+
+
+def declared_of(found: object) -> Declared:
+    """Return what was declared of a handler, or nothing."""
+    declared = getattr(found, MARK, None)
+    return declared if isinstance(declared, Declared) else Declared()
+
+
+def _read(options: dict[str, Any]) -> Declared:
+    for name in ("queue", "output"):
+        options[name] = _several(options.get(name, ()), str)
+    for tube in options["output"]:
+        check_tube(tube)
+    options["retry_on"] = _several(options.get("retry_on", ()), type)
+    routes = options.get("on_error")
+    if routes is not None:
+        options["on_error"] = {kind: _route(route) for kind, route in routes.items()}
+    return Declared(**options)
+
+
+def _several(given: Any, one: type) -> tuple[Any, ...]:
+    return (given,) if isinstance(given, one) else tuple(given)
+
+
+def _route(given: str | Route) -> Route:
+    route = Route(given) if isinstance(given, str) else given
+    check_tube(route.queue)
+    return route
