@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,12 @@ COMMAND = [sys.executable, "-P", "-c", "from stalkd_client.worker import main; m
 class Worker:
     """One ``stalk-worker``; ``log`` has the lines it has written."""
 
-    def __init__(self, url: str, *options: str, cwd: Path = CODE) -> None:
+    def __init__(
+        self, url: str, *options: str, cwd: Path = CODE, command: Sequence[str] = COMMAND
+    ) -> None:
         self.log: list[str] = []
         self.process = subprocess.Popen(
-            [*COMMAND, *options],
+            [*command, *options],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -89,9 +91,11 @@ class Worker:
 
 
 @contextmanager
-def worker(url: str, *options: str, cwd: Path = CODE) -> Iterator[Worker]:
+def worker(
+    url: str, *options: str, cwd: Path = CODE, command: Sequence[str] = COMMAND
+) -> Iterator[Worker]:
     """Run a worker; kill it at the end, if it still runs."""
-    made = Worker(url, *options, cwd=cwd)
+    made = Worker(url, *options, cwd=cwd, command=command)
     try:
         yield made
     finally:
@@ -122,5 +126,14 @@ def is_alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def can_unshare() -> bool:
+    """Whether a test may have a process namespace of its own."""
+    probe = ["unshare", "-fp", "--mount-proc", "true"]
+    try:
+        return subprocess.run(probe, check=False, capture_output=True).returncode == 0
     except OSError:
         return False

@@ -11,7 +11,7 @@ import pytest
 from stalkd_client import Client, NotFoundError, Queue
 
 from support.daemon import start_stalkd
-from support.workers import is_alive, wait_until, work_off, worker
+from support.workers import COMMAND, can_unshare, is_alive, wait_until, work_off, worker
 
 
 def push(url: str, queue: str, *values: object) -> list[int]:
@@ -44,6 +44,13 @@ def test_a_job_that_kills_its_process_is_parked(
         (record,) = queue.pop(1)
     assert cause in record["message"]
     assert record["attempt"] == 3
+
+
+def test_what_a_dead_process_has_forked_does_not_hide_its_death(url: str, tube: str) -> None:
+    """Failure 10: nothing hangs."""
+    push(url, tube, 1)
+    done = work_off(url, "work:fork_and_leave", "-q", tube, "--attempts", "2")
+    assert (done.count(" retried "), done.count(" buried ")) == (1, 1)
 
 
 def test_jobs_that_had_not_begun_are_no_worse_off(url: str, tube: str, tmp_path: Path) -> None:
@@ -247,6 +254,26 @@ def test_an_idle_worker_stops_at_once(url: str, tube: str, number: signal.Signal
 def _waiting(url: str, tube: str) -> int:
     with Queue(tube, url) as queue:
         return int(str(queue.info().get("current-waiting", 0)))
+
+
+@pytest.mark.skipif(not can_unshare(), reason="needs a process namespace of its own")
+def test_it_may_be_process_1(url: str, tube: str) -> None:
+    """Failure 10: it sees off the processes that others have left to it."""
+    command = ["unshare", "-fp", "--kill-child", "--mount-proc", *COMMAND]
+    options = ["-q", tube, "-o", f"{tube}.out"]
+    with worker(url, "work:leave_orphans", *options, command=command) as made:
+        push(url, tube, "make")
+        made.wait_for(" done ")
+        wait_until(lambda: _zombies(url, tube) == 0)
+        made.kill()
+
+
+def _zombies(url: str, tube: str) -> int:
+    with Queue(f"{tube}.out", url) as outputs:
+        outputs.pop(10)
+        push(url, tube, "count")
+        (found,) = outputs.pop(1, timeout=10)
+        return int(found)
 
 
 def test_stopping_finishes_what_runs(url: str, tube: str, tmp_path: Path) -> None:

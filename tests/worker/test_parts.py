@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
+from stalkd_client import Client, Queue, requests
 from stalkd_client.jobs import Job
 from stalkd_client.worker import packets
 from stalkd_client.worker.crew import LONGEST_PAUSE_S, pause_after
@@ -15,7 +17,10 @@ from stalkd_client.worker.logs import as_json, key_value
 from stalkd_client.worker.messages import Work
 from stalkd_client.worker.pace import Pace
 from stalkd_client.worker.settings import QueueSpec, expand
+from stalkd_client.worker.source import Source
 from stalkd_client.worker.tally import Tally
+
+from support.daemon import start_stalkd
 
 
 def test_quick_jobs_are_taken_in_larger_batches() -> None:
@@ -168,3 +173,27 @@ def test_attempts_that_never_began_are_remembered() -> None:
     assert (tally.unbegun(7), tally.unbegun(8)) == (2, 0)
     tally.forget(7)
     assert tally.unbegun(7) == 0
+
+
+def test_an_interrupted_wait_loses_no_job() -> None:
+    """Failure 1: whenever it is interrupted, a job was had, or is ready."""
+    with start_stalkd() as daemon:
+        url = f"stalkd://{daemon.host}:{daemon.port}"
+        source, had = Source(url, ["t"]), 0
+        with Queue("t", url) as queue:
+            for number in range(100):
+                pushing = threading.Thread(target=queue.push, args=(number,))
+                stopping = threading.Timer(number % 10 / 5000, source.interrupt)
+                for each in (pushing, stopping):
+                    each.start()
+                jobs = source.wait(1, 0.05)
+                for each in (pushing, stopping):
+                    each.join()
+                if jobs:
+                    answers, _ = source.settle([requests.delete(job) for job in jobs], 0)
+                    had += answers == [None]
+            source.close()
+            with Client(url) as client:  # Closing is noticed when the server comes to it.
+                while client.stats_tube("t")["current-jobs-reserved"]:
+                    pass
+            assert queue.count("ready") + had == 100

@@ -104,6 +104,26 @@ def test_a_handler_may_ask_for_retries(url: str, tube: str, handler: str, retrie
     assert (done.count(" retried "), done.count(" buried ")) == (retries, 1)
 
 
+@pytest.mark.parametrize("delay", [-1, "soon", 1e999])
+def test_a_retry_that_no_server_takes_is_an_error(url: str, tube: str, delay: object) -> None:
+    push(url, tube, delay)
+    done = work_off(url, "work:bad_retry", "-q", tube)
+    assert "Error: " in done.wait_for(" buried ")
+    assert not done.count("process-died")
+
+
+@pytest.mark.parametrize("ttl", ["NaN", "1e999", "-5", "0"])
+def test_a_reply_ttl_that_no_server_takes_is_replaced(url: str, tube: str, ttl: str) -> None:
+    """And what the body of the reply says is never taken for a command."""
+    with Client(url, use=tube) as client:
+        body = f'{{"task": "work.add", "args": [1, 2], "reply": "{tube}.r", "reply_ttl": {ttl}}}'
+        for _ in range(2):
+            client.put(body)
+    done = work_off(url, "work", "-q", tube)
+    assert done.count(" done ") == 2
+    assert [reply["value"] for reply in values(url, f"{tube}.r")] == [3, 3]  # type: ignore[index]
+
+
 def test_no_retries_are_none(url: str, tube: str) -> None:
     """Failure 8: max_retries 0."""
     push(url, tube, "this")

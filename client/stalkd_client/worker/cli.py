@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from stalkd_client.address import parse
-from stalkd_client.arguments import check_tube
+from stalkd_client.arguments import MAX_NUMBER, check_numbers, check_tube
 from stalkd_client.codecs import CODECS
 from stalkd_client.codecs import find as find_codec
 from stalkd_client.worker.live import Live
@@ -31,8 +31,8 @@ USUAL: Final = Rules()
 """What holds if neither the command line nor the handler says anything."""
 
 COUNT: Final = click.IntRange(min=1)
-SECONDS: Final = click.FloatRange(min=0)
-SOME_SECONDS: Final = click.FloatRange(min=0, min_open=True)
+SECONDS: Final = click.FloatRange(0, MAX_NUMBER)
+SOME_SECONDS: Final = click.FloatRange(0, MAX_NUMBER, min_open=True)
 
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -254,6 +254,5 @@ def _route(text: str) -> tuple[str, str, float]:
         seconds = float(delay or 0)
     except ValueError:
         raise ValueError(f"{text!r}: {delay!r} is no number of seconds") from None
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{text!r}: {delay!r} is no number of seconds")
+    check_numbers(delay=seconds)
     return name, queue, seconds

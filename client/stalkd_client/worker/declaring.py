@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
-from stalkd_client.arguments import check_tube
+from stalkd_client.arguments import check_numbers, check_tube
 from stalkd_client.worker.retrying import Route, Rules
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -89,6 +89,9 @@ def _read(options: dict[str, Any]) -> Declared:
     routes = options.get("on_error")
     if routes is not None:
         options["on_error"] = {kind: _route(route) for kind, route in routes.items()}
+    for name in ("retry_delay", "max_delay"):
+        if options.get(name) is not None:
+            check_numbers(**{name: options[name]})
     return Declared(**options)
 
 
@@ -99,4 +102,5 @@ def _several(given: Any, one: type) -> tuple[Any, ...]:
 def _route(given: str | Route) -> Route:
     route = Route(given) if isinstance(given, str) else given
     check_tube(route.queue)
+    check_numbers(delay=route.delay)
     return route

@@ -69,6 +69,10 @@ class Child:
         """Tell whether it has ended; only the main thread asks."""
         if self._process.poll() is None:
             return False
+        if not self._ended.is_set():
+            # What it has forked holds its sockets, and these must close for its death to show.
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         self._ended.set()
         return True
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from stalkd_client.arguments import MAX_NUMBER
+
 Kind = Literal["ack", "retry", "move", "bury"]
 
 MOST_DOUBLINGS: Final = 32
@@ -20,15 +22,24 @@ class Retry(Exception):
     """Raised by a handler to have its job again, after ``delay`` seconds.
 
     ``max_retries`` is how often at most; None: as the worker was told. When they are used up, the
-    error that this one was raised from decides, if there is one.
+    error that this one was raised from decides, if there is one. Raises TypeError, ValueError.
     """
 
     def __init__(
         self, message: str = "", *, delay: float | None = None, max_retries: int | None = None
     ) -> None:
         super().__init__(message)
-        self.delay = delay
-        self.max_retries = max_retries
+        # Here, in the handler: what is wrong is its own error.
+        self.delay: float | None = None if delay is None else _seconds(delay)
+        self.max_retries: int | None = None if max_retries is None else int(max_retries)
+
+
+def _seconds(delay: float) -> float:
+    """Return a delay as a server takes it. Raises TypeError, ValueError."""
+    seconds = float(delay)
+    if not 0 <= seconds <= MAX_NUMBER:
+        raise ValueError(f"a delay of {delay} seconds: not between 0 and {MAX_NUMBER}")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)

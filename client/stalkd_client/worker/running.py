@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from stalkd_client.arguments import NO_LIMIT_S
 from stalkd_client.codecs import Codec
 from stalkd_client.tasks import outcomes
 from stalkd_client.tasks.arguments import Arguments, check, signature_of
-from stalkd_client.tasks.envelope import Envelope
+from stalkd_client.tasks.envelope import RESULT_TTL_S, Envelope
 from stalkd_client.tasks.names import resolve
 from stalkd_client.tasks.runner import run
 from stalkd_client.worker.handlers import Extras, Handler
@@ -164,7 +165,8 @@ class Runner:
         if envelope.reply is None:
             return None
         body = outcomes.encode(work.id, envelope.task, outcome, self._codec)
-        return Reply(envelope.reply, envelope.reply_ttl, body)
+        ttl = envelope.reply_ttl  # The producer's; a server refuses NaN, and what is below 0.
+        return Reply(envelope.reply, ttl if 0 < ttl <= NO_LIMIT_S else RESULT_TTL_S, body)
 
 
 Failures = tuple[type[BaseException], ...]

@@ -183,6 +183,7 @@ class Supervisor:
         if self._has_begun or ready is None:
             return
         self._has_begun = True
+        self._tally.begin()
         named: list[tuple[Slot, tuple[str, ...]]] = []
         for crew in self._crews:
             for slot, names in zip(crew.slots, self._groups, strict=True):

@@ -34,6 +34,10 @@ class Tally:
         self._rounds = 0
         self._empty_since: dict[int, int] = {}
 
+    def begin(self) -> None:
+        """Know that from now on jobs can be worked on: before, nobody was idle."""
+        self.ended = self._clock()
+
     # -- how many may be taken ------------------------------------------------------------------
 
     def claim(self, most: int) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,25 @@ def crash(message: Any) -> None:
 
 def kill_me(message: Any) -> None:
     os.kill(os.getpid(), 9)
+
+
+def fork_and_leave(message: Any) -> None:
+    """Die, and leave somebody who holds all that was inherited."""
+    if os.fork() == 0:
+        time.sleep(1000)
+    os._exit(7)
+
+
+def bad_retry(message: Any) -> None:
+    raise Retry(delay=message)
+
+
+def leave_orphans(message: str) -> int:
+    """Start a process whose parent ends; or count those that have ended and are not seen off."""
+    if message == "make":
+        subprocess.run(["sh", "-c", "sleep 0.2 & exit 0"], check=True)
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat")]
+    return sum(stat.rpartition(")")[2].split()[0] == "Z" for stat in stats)
 
 
 def shut(message: Any) -> None:
