@@ -13,6 +13,7 @@ from stalkd_client.address import parse
 from stalkd_client.arguments import MAX_NUMBER, check_numbers, check_tube
 from stalkd_client.codecs import CODECS
 from stalkd_client.codecs import find as find_codec
+from stalkd_client.worker import packets
 from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
@@ -175,6 +176,8 @@ def stalk_worker(**given: Any) -> NoReturn:
     live = _live(given)
     level = given["log_level"]
     log = Log(given["log_format"], level or "info", level or ("warning" if live else "info"))
+    if not packets.are_supported():
+        raise click.ClickException("this system has no sockets of packets (SOCK_SEQPACKET)")
     try:
         settings = read(given)
     except ValueError as error:

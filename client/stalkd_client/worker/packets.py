@@ -27,6 +27,17 @@ _FD: Final = array.array("i", [0]).itemsize
 _IN_FILE: Final = b"file"
 
 
+def are_supported() -> bool:
+    """Tell whether this system has such sockets; macOS has not."""
+    try:
+        ends = pair()
+    except OSError:
+        return False
+    for end in ends:
+        end.close()
+    return True
+
+
 def pair() -> tuple[socket.socket, socket.socket]:
     """Return two ends that talk to each other."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
