@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from stalkd_client import Client, NotFoundError, Queue
+from stalkd_client.worker.pulse import GAP_S
 
 from support.daemon import start_stalkd
 from support.workers import COMMAND, can_unshare, is_alive, wait_until, work_off, worker
@@ -152,6 +153,29 @@ def test_a_worker_that_was_frozen_stores_nothing(url: str, tube: str, tmp_path: 
         made.wait_for(" done ")
         assert made.stop() == 0
     assert count(url, f"{tube}.out") == 1
+
+
+def test_a_job_that_came_while_the_worker_was_frozen_is_not_begun(
+    url: str, tube: str, tmp_path: Path
+) -> None:
+    """Failure 7: its lease was over before anybody could look at it."""
+    ledger = tmp_path / "ledger"
+    with worker(url, "work:note", "-q", tube) as made:
+        wait_until(lambda: _waiting(url, tube) == 1)
+        made.signal(signal.SIGSTOP)
+        with Queue(tube, url) as queue:
+            queue.push([str(ledger), "ran", ""], ttr=2)
+        with Client(url, watch=tube) as client:
+            job = client.reserve(10)
+            time.sleep(GAP_S / 2)  # A stop must be longer than this to show.
+            client.touch(job)
+            made.signal(signal.SIGCONT)
+            wait_until(lambda: _waiting(url, tube) == 1)  # It has looked, and waits again.
+            assert not ledger.exists()
+            client.release(job)
+        made.wait_for(" done ")
+        assert made.stop() == 0
+    assert ledger.read_text() == "ran\n"
 
 
 def test_a_slow_job_holds_up_no_other(url: str, tube: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import as_json, key_value
 from stalkd_client.worker.messages import Work
 from stalkd_client.worker.pace import Pace
+from stalkd_client.worker.pulse import Pulse
 from stalkd_client.worker.settings import QueueSpec, expand
 from stalkd_client.worker.source import Source
 from stalkd_client.worker.tally import Tally
@@ -53,6 +54,19 @@ def test_a_lease_is_renewed_at_a_third() -> None:
     assert (held.touch_at, held.ends) == (121.0, 141.0)
     held.lost = True
     assert held.is_over(0.0)
+
+
+def test_a_stop_shows_to_who_waited_then() -> None:
+    now = [100.0]
+    pulse = Pulse(lambda: now[0])
+    now[0] = 101.0
+    pulse.beat()
+    assert not pulse.has_stopped_since(100.5)
+    now[0] = 104.0
+    assert pulse.has_stopped_since(101.5)  # The one who asks woke first.
+    pulse.beat()
+    assert pulse.has_stopped_since(101.5)
+    assert not pulse.has_stopped_since(104.5)
 
 
 def test_deaths_in_a_row_are_replaced_ever_later() -> None:

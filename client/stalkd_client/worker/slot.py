@@ -15,19 +15,16 @@ from typing import Final
 from stalkd_client.errors import StalkdError
 from stalkd_client.jobs import Job
 from stalkd_client.worker import endings
+from stalkd_client.worker.common import Common
 from stalkd_client.worker.endings import Ending, ending
 from stalkd_client.worker.held import Held
 from stalkd_client.worker.link import Link
 from stalkd_client.worker.messages import Result
-from stalkd_client.worker.outage import Outage
 from stalkd_client.worker.pace import SLOW_S, Pace
 from stalkd_client.worker.process import Child
 from stalkd_client.worker.report import Report
-from stalkd_client.worker.settings import Settings
 from stalkd_client.worker.source import Source
-from stalkd_client.worker.stopping import Stop
 from stalkd_client.worker.store import store
-from stalkd_client.worker.tally import Tally
 
 NO_TUBES_S: Final = 1.0
 """How often a slot whose queues do not exist yet looks whether the worker stops."""
@@ -42,27 +39,15 @@ class Slot:
     ``outputs`` are the queues for what handlers return; ``is_away`` says that there is no server.
     """
 
-    def __init__(
-        self,
-        number: int,
-        source: Source,
-        settings: Settings,
-        tally: Tally,
-        report: Report,
-        outage: Outage,
-        stop: Stop,
-    ) -> None:
+    def __init__(self, number: int, source: Source, report: Report, common: Common) -> None:
         self.number = number
         self.source = source
         self.inbox: SimpleQueue[tuple[Child, Link] | None] = SimpleQueue()
         self.is_away = False
         self.outputs: tuple[str, ...] = ()
-        self._settings = settings
-        self._tally = tally
         self._report = report
-        self._outage = outage
-        self._stop = stop
-        self._pace = Pace(settings.prefetch)
+        self._settings, self._tally, self._outage, self._stop, self._pulse = common
+        self._pace = Pace(self._settings.prefetch)
         self._held: dict[int, Held] = {}
         self._unsent: deque[Held] = deque()
         self._endings: list[Ending] = []
@@ -133,10 +118,18 @@ class Slot:
         if claimed and not jobs and not self._held and not self._settings.burst:
             if self._stop.requested:
                 return [], asked
+            began = time.monotonic()
             jobs = self.source.wait(claimed, None)
             asked = time.monotonic()
+            if jobs and self._pulse.has_stopped_since(began):
+                jobs = self._still_ours(jobs)
             self._answered()
         return jobs, asked
+
+    def _still_ours(self, jobs: list[Job]) -> list[Job]:
+        """Return those jobs whose leases are not over already, and begin these anew."""
+        answers = zip(jobs, self.source.touch(jobs), strict=True)
+        return [job for job, answer in answers if not isinstance(answer, StalkdError)]
 
     def _claim(self) -> int:
         """Return how many jobs to take now: none while enough are at hand, or all shall end."""

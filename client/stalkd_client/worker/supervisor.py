@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from stalkd_client.worker.common import Common
 from stalkd_client.worker.crew import Crew
 from stalkd_client.worker.live import EVERY_S, Live
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.outage import Outage
+from stalkd_client.worker.pulse import Pulse
 from stalkd_client.worker.report import FAILURES, Report
 from stalkd_client.worker.scout import Scout
 from stalkd_client.worker.settings import Settings, expand
@@ -59,6 +61,8 @@ class Supervisor:
         self._stop = Stop()
         self._tally = Tally(settings.stop_after)
         self._outage = Outage(log)
+        self._pulse = Pulse()
+        self._common = Common(settings, self._tally, self._outage, self._stop, self._pulse)
         self._groups = settings.groups()
         self._crews = [self._crew(number) for number in range(settings.processes)]
         self._wake, self._poke = os.pipe()
@@ -77,7 +81,7 @@ class Supervisor:
     def _slot(self, number: int, names: tuple[str, ...]) -> Slot:
         source = Source(self._settings.url, expand(names, ()))
         report = Report(self._log, self._tally)
-        return Slot(number, source, self._settings, self._tally, report, self._outage, self._stop)
+        return Slot(number, source, report, self._common)
 
     @property
     def _slots(self) -> list[Slot]:
@@ -145,6 +149,7 @@ class Supervisor:
         return TICK_S if self._live is None else EVERY_S
 
     def _look(self, now: float) -> None:
+        self._pulse.beat()
         self._reap_strangers()
         for crew in self._crews:
             crew.hear()
