@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from stalkd_client import Client, NotFoundError, Queue
+from stalkd_client.worker.pace import SLOW_S
 from stalkd_client.worker.pulse import GAP_S
 
 from support.daemon import start_stalkd
@@ -191,6 +192,32 @@ def test_a_slow_job_holds_up_no_other(url: str, tube: str, tmp_path: Path) -> No
         go.touch()
         wait_until(lambda: count(url, f"{tube}.out") == 300)
         assert made.stop() == 0
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_no_job_dies_of_having_been_taken_too_early(
+    url: str, tube: str, tmp_path: Path, *, stop: bool
+) -> None:
+    """Where each reserve is an attempt, a job is not given back if that were its end."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    rows: list[object] = list(range(200))
+    rows[100] = [str(begun), str(go)]
+    with Client(url) as client:
+        client.set_policy(tube, attempts=1, dead=f"{tube}.dead")
+    push(url, tube, *rows)
+    with worker(url, "work:quick_or_wait", "-q", tube, "-o", f"{tube}.out") as made:
+        wait_until(begun.exists)
+        time.sleep(3 * SLOW_S)  # What waits behind it is looked at by then.
+        held = count(url, tube, "reserved")
+        if stop:
+            made.signal(signal.SIGTERM)
+            made.wait_for("stopping")
+        go.touch()
+        done = 100 + held if stop else 200
+        wait_until(lambda: count(url, f"{tube}.out") == done)
+        assert (made.wait() if stop else made.stop()) == 0
+    assert held > 1
+    assert (count(url, f"{tube}.dead"), count(url, tube)) == (0, 200 - done)
 
 
 def test_a_slow_queue_does_not_starve_a_fast_one(url: str, tube: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from queue import SimpleQueue
 from typing import Final
 
@@ -50,6 +50,7 @@ class Slot:
         self._pace = Pace(self._settings.prefetch)
         self._held: dict[int, Held] = {}
         self._unsent: deque[Held] = deque()
+        self._kept: deque[Held] = deque()  # They would die if they were given back.
         self._endings: list[Ending] = []
         self._is_dry = False
         self._is_busy = False
@@ -138,7 +139,7 @@ class Slot:
         if not self._held:
             self._is_dry = False
             return self._claim_first()
-        if self._is_dry or len(self._held) > self._pace.size // 2:
+        if self._is_dry or self._kept or len(self._held) > self._pace.size // 2:
             return 0
         return self._tally.claim(self._room())
 
@@ -183,7 +184,7 @@ class Slot:
             self._unsent.append(held)
         self._note_busy()
         if self._stop.requested:
-            self._give_back()
+            self._give_back(self._spent())
 
     def _note_busy(self) -> None:
         """Let others know whether this slot has jobs."""
@@ -205,12 +206,22 @@ class Slot:
             if not self._link.send(held.work()):
                 break
             self._unsent.popleft()
+        self._feed_kept()
         self._mark_begun(time.monotonic())
+
+    def _feed_kept(self) -> None:
+        """Pass on a job that was kept, when nothing is before it."""
+        if (
+            self._kept
+            and len(self._held) == len(self._kept)
+            and self._link.send(self._kept[0].work())
+        ):
+            self._kept.popleft()
 
     def _mark_begun(self, now: float) -> None:
         """The first of the jobs is the one that the child works on."""
         first = next(iter(self._held.values()), None)
-        is_sent = not self._unsent or first is not self._unsent[0]
+        is_sent = first not in (*self._unsent, *self._kept)
         if first is not None and first.begun is None and is_sent:
             first.begin(now, self._settings.setup.time_limit)
 
@@ -235,7 +246,7 @@ class Slot:
         first = next(iter(self._held.values()))
         if first.limit_at is not None:
             moments.append(first.limit_at)
-        if len(self._held) > 1 and first.begun is not None:
+        if self._has_waiting() and first.begun is not None:
             moments.append(first.begun + SLOW_S)
         return min(moments, default=float("inf"))
 
@@ -266,7 +277,7 @@ class Slot:
     def _look_after(self, now: float) -> None:
         if self._stop.requested and not self._knows_stop:
             self._knows_stop = True
-            self._give_back()
+            self._give_back(self._spent())
         first = next(iter(self._held.values()), None)
         if first is None:
             return
@@ -276,15 +287,31 @@ class Slot:
             first.limit_at = None
         if first.begun is not None and now - first.begun >= SLOW_S:
             self._pace.slow()
-            if len(self._held) > 1:
-                self._give_back()
+            if self._has_waiting():
+                self._give_back(self._spent())
         self._touch(now)
 
-    def _give_back(self) -> None:
-        """Take back the jobs that the child has not begun, and let others have them."""
-        unbegun = {each.job.id for each in self._unsent} | set(self._link.take_back())
+    def _has_waiting(self) -> bool:
+        """Whether jobs wait behind the first that may be given back."""
+        return len(self._held) - len(self._kept) > 1
+
+    def _spent(self) -> set[int]:
+        """Take back what the child has not begun; return those that must not be given back."""
+        taken = set(self._link.take_back())
+        self._unsent.extend(each for job_id, each in self._held.items() if job_id in taken)
+        kept = {each.job.id for each in self._kept}
+        return kept | self.source.spent([each.job for each in self._unsent])
+
+    def _give_back(self, but: Collection[int] = ()) -> None:
+        """Take back the jobs that the child has not begun, and let others have them.
+
+        All ``but`` some, which are kept until nothing is before them.
+        """
+        unbegun = {each.job.id for each in (*self._unsent, *self._kept)}
+        unbegun |= set(self._link.take_back())
         self._unsent.clear()
-        for job_id in unbegun:
+        self._kept = deque(each for job_id, each in self._held.items() if job_id in but)
+        for job_id in unbegun - set(but):
             held = self._held.pop(job_id)
             if not held.is_over(time.monotonic()):
                 self._tally.not_begun(job_id)
@@ -327,9 +354,11 @@ class Slot:
         for each in self._endings:
             self._report.lost(each.held, each.result, error)
         self._endings.clear()
-        for job_id in {each.job.id for each in self._unsent} | set(self._link.take_back()):
+        unbegun = {each.job.id for each in (*self._unsent, *self._kept)}
+        for job_id in unbegun | set(self._link.take_back()):
             self._held.pop(job_id, None)
         self._unsent.clear()
+        self._kept.clear()
         for held in self._held.values():
             held.lost = True
         self._note_busy()

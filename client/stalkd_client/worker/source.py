@@ -6,7 +6,7 @@ Written for stalkd; a plain Beanstalk server gives one job at a time, and is ask
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from stalkd_client import beyond, requests
@@ -157,6 +157,26 @@ class Source:
         """Begin leases anew. Raises OSError."""
         return self._client.execute_all([requests.touch(job) for job in jobs])
 
+    def spent(self, jobs: Sequence[Job]) -> set[int]:
+        """Return the ids of those jobs whose attempts are used up: released, they would die.
+
+        Raises OSError.
+        """
+        if self._is_plain or not jobs:
+            return set()
+        tubes = sorted({job.tube for job in jobs})
+        every: list[Request[Any]] = [beyond.explain_job(job) for job in jobs]
+        every += [beyond.get_policy(tube) for tube in tubes]
+        answers = self._client.execute_all(every)
+        policies = dict(zip(tubes, map(_attempts_of, answers[len(jobs) :]), strict=True))
+        found = set()
+        for job, answer in zip(jobs, answers, strict=False):
+            told = answer[0] if isinstance(answer, tuple) else {}
+            allowed = _attempts_of(told) or policies[job.tube]
+            if 0 < allowed <= job.attempt:
+                found.add(job.id)
+        return found
+
     def store(self, puts: Sequence[Put]) -> Sequence[Answer]:
         """Store outputs, replies and records, in this order. Raises OSError."""
         for put in puts:
@@ -180,6 +200,11 @@ class Source:
     def close(self) -> None:
         """Hang up; what is held goes back."""
         self._client.close()
+
+
+def _attempts_of(told: object) -> int:
+    """Return how many attempts are allowed; 0 for any number, and where nothing is told."""
+    return int(str(told.get("attempts", 0))) if isinstance(told, Mapping) else 0
 
 
 def _extended(put: Put) -> Request[int]:
