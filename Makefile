@@ -35,7 +35,7 @@ pytest: $(WHEEL) ## Run the tests against the built wheel (ARGS="-k reserve" sel
 torture: $(WHEEL) ## Kill a loaded daemon again and again, and look what it lost (ROUNDS=1000)
 	cd tests && $(abspath $(BIN))/python -m torture --rounds $(ROUNDS)
 
-demo: $(WHEEL) ## Start a daemon and watch jobs pass through it
+demo: $(WHEEL) ## Start a daemon and workers, and watch jobs pass through them
 	$(BIN)/python examples/demo.py
 
 bench: $(WHEEL) ## Measure (BENCH="..." is passed on)
