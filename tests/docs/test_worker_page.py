@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
-import click
 import pytest
 from stalkd_client import Queue
-from stalkd_client.worker.cli import stalk_worker
 
 from support.daemon import start_stalkd
+from support.examples import DOCS, Block, blocks_of, run_script, unknown_options
 from support.workers import worker
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "worker.md").read_text()
-
-
-class Block(NamedTuple):
-    about: str
-    code: str
-
-
-BLOCKS = [Block(*found) for found in re.findall(r"```python([^\n]*)\n(.*?)```", PAGE, re.DOTALL)]
-FILES = {block.about.split("file=")[1]: block.code for block in BLOCKS if "file=" in block.about}
-SCRIPTS = [block for block in BLOCKS if "file=" not in block.about]
+PAGE = (DOCS / "worker.md").read_text()
+BLOCKS = [block for block in blocks_of(PAGE) if block.language == "python"]
+FILES = {block.file: block.code for block in BLOCKS if block.file}
+SCRIPTS = [block for block in BLOCKS if not block.file]
 FIRST = "shop:double -q numbers -o doubled"
 
 
@@ -47,23 +35,11 @@ def test_there_are_examples() -> None:
 def test_examples_run(block: Block, tmp_path: Path) -> None:
     for name, code in FILES.items():
         (tmp_path / name).write_text(code)
-    (tmp_path / "script.py").write_text(block.code)
     with start_stalkd() as daemon, ExitStack() as stack:
         url = f"stalkd://{daemon.host}:{daemon.port}"
         for options in workers_of(block):
             stack.enter_context(worker(url, *shlex.split(options), cwd=tmp_path))
-        done = subprocess.run(
-            [sys.executable, "script.py"],
-            check=False,
-            cwd=tmp_path,
-            env={**os.environ, "STALKD_URL": url},
-            capture_output=True,
-            text=True,
-            timeout=50,
-        )
-    assert (done.returncode, done.stderr) == (0, "")
-    for line, said in re.findall(r"^print\((.*)\)  # (.*)$", block.code, re.MULTILINE):
-        assert said in done.stdout, line
+        run_script(block.code, tmp_path, url)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +68,4 @@ def test_the_other_handlers_do_what_they_should(
 
 
 def test_every_option_on_the_page_exists() -> None:
-    context = click.Context(stalk_worker, **stalk_worker.context_settings)
-    known = {name for each in stalk_worker.get_params(context) for name in each.opts}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) <= known
+    assert not unknown_options(PAGE)
