@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,37 @@ def test_show_tells_numbers_reasons_and_a_pretty_body(stalk: Stalk, client: Clie
     told = stalk("show", job, "--json").json
     assert told["body"] == '{"to": "you", "list": [1]}'
     assert told["reasons"]
+
+
+def test_show_tells_why_a_worker_put_a_job_aside(stalk: Stalk, client: Client) -> None:
+    (job,) = bury(client, "14")
+    record = {
+        "exception": "ValueError",
+        "message": "no fourteen \x1b[2J",
+        "traceback": "Traceback:\n  line 1\n",
+        "id": job,
+        "queue": "mail",
+        "task": "shop:double",
+        "attempt": 3,
+        "worker": "here:17",
+    }
+    client.use(f"error.{job}")
+    client.put(json.dumps(record))
+    out = stalk("show", job).out
+    assert re.search(
+        r"exception +ValueError\nmessage +no fourteen \\x1b\[2J\ntask +shop:double", out
+    )
+    assert out.endswith("Traceback:\n  line 1\n")
+    assert stalk("show", job, "--json").json["error"] == record
+
+
+@pytest.mark.parametrize("body", ["{", "[]", '{"id": 0, "queue": "mail"}'])
+def test_show_takes_no_record_of_another_job(stalk: Stalk, client: Client, body: str) -> None:
+    (job,) = bury(client, "14")
+    client.use(f"error.{job}")
+    client.put(body)
+    assert stalk("show", job).out.endswith("\n14\n")
+    assert "error" not in stalk("show", job, "--json").json
 
 
 def test_show_of_what_is_no_text(stalk: Stalk, client: Client) -> None:

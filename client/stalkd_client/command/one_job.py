@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from stalkd_client.client import Client
-from stalkd_client.command import bodies, output, records, tables, times
+from stalkd_client.command import bodies, failures, output, records, tables, times
 from stalkd_client.command.exits import CommandError
 from stalkd_client.command.session import Session, connected, knows_extended
 from stalkd_client.command.values import ID, TUBE
@@ -44,7 +44,8 @@ def raw(command: Command) -> Command:
 def show(session: Session, job_id: int, raw: bool) -> None:
     """Show the job ID: its numbers, its body, why it waits.
 
-    beanstalkd tells fewer numbers, and not why.
+    If `stalk-worker` has put it aside, also the exception and its traceback. beanstalkd tells fewer
+    numbers, and not why.
     """
     with session.client() as client:
         try:
@@ -79,8 +80,10 @@ def write_job(session: Session, client: Client, job: Job, *, raw: bool) -> None:
         output.write_bytes(job.body)
         return
     told, reasons = about(client, job)
+    failure = failures.record_of(client, job.id, str(told["tube"]))
     if session.as_json:
-        output.write_json({**told, "reasons": reasons, **records.body_of(job.body)})
+        error = {} if failure is None else {"error": failure}
+        output.write_json({**told, "reasons": reasons, **records.body_of(job.body), **error})
         return
     tables.show_pairs((key, in_words(key, value)) for key, value in told.items())
     for reason in reasons:
@@ -88,6 +91,8 @@ def write_job(session: Session, client: Client, job: Job, *, raw: bool) -> None:
     output.write("")
     for line in bodies.pretty(job.body):
         output.write(line)
+    if failure is not None:
+        failures.write(failure)
 
 
 def about(client: Client, job: Job) -> tuple[dict[str, Any], list[str]]:
