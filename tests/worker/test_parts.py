@@ -11,7 +11,9 @@ from stalkd_client import Client, Queue, requests
 from stalkd_client.jobs import Job
 from stalkd_client.worker import packets
 from stalkd_client.worker.crew import LONGEST_PAUSE_S, pause_after
+from stalkd_client.worker.hand import Hand
 from stalkd_client.worker.held import Held
+from stalkd_client.worker.link import Link
 from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import as_json, key_value
 from stalkd_client.worker.messages import Work
@@ -211,3 +213,38 @@ def test_an_interrupted_wait_loses_no_job() -> None:
                 while client.stats_tube("t")["current-jobs-reserved"]:
                     pass
             assert queue.count("ready") + had == 100
+
+
+def test_jobs_that_wait_can_be_let_go_or_kept() -> None:
+    hand, link = Hand(), Link()
+    for number in range(1, 5):
+        hand.add(Held(Job(number, b"", 1, 0, 60.0, "t"), 0.0, 0))
+    assert hand.feed(link, 1.0) == []
+    hand.begin_first(1.0, None)
+    assert link.theirs is not None
+    packets.receive(link.theirs.jobs)  # The child begins with the first.
+    assert hand.has_waiting
+    assert [each.job.id for each in hand.take_back(link)] == [2, 3, 4]
+    assert [each.job.id for each in hand.let_go({3})] == [2, 4]
+    assert (hand.has_waiting, hand.keeps, len(hand)) == (False, True, 2)
+    assert hand.feed(link, 2.0) == []
+    assert link.take_back() == []  # The kept one waits until the first has ended.
+    first = hand.first
+    assert first is not None
+    hand.remove(first)
+    hand.feed(link, 3.0)
+    hand.begin_first(3.0, 5.0)
+    assert link.take_back() == [3]
+    assert hand.first is not None
+    assert (hand.first.begun, hand.first.limit_at) == (3.0, 8.0)
+    link.close()
+
+
+def test_a_job_whose_lease_is_over_is_not_passed_on() -> None:
+    """Failure 7."""
+    hand, link = Hand(), Link()
+    held = Held(Job(1, b"", 1, 0, 60.0, "t"), 0.0, 0)
+    hand.add(held)
+    assert hand.feed(link, 60.0) == [held]
+    assert link.take_back() == []
+    link.close()

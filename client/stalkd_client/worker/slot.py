@@ -7,8 +7,7 @@ take new ones, pass them to the child, wait for results while keeping leases ali
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Final
 
@@ -17,6 +16,7 @@ from stalkd_client.jobs import Job
 from stalkd_client.worker import endings
 from stalkd_client.worker.common import Common
 from stalkd_client.worker.endings import Ending, ending
+from stalkd_client.worker.hand import Hand
 from stalkd_client.worker.held import Held
 from stalkd_client.worker.link import Link
 from stalkd_client.worker.messages import Result
@@ -48,9 +48,7 @@ class Slot:
         self._report = report
         self._settings, self._tally, self._outage, self._stop, self._pulse = common
         self._pace = Pace(self._settings.prefetch)
-        self._held: dict[int, Held] = {}
-        self._unsent: deque[Held] = deque()
-        self._kept: deque[Held] = deque()  # They would die if they were given back.
+        self._hand = Hand()
         self._endings: list[Ending] = []
         self._is_dry = False
         self._is_busy = False
@@ -73,15 +71,15 @@ class Slot:
 
     def _is_done(self) -> bool:
         """Whether nothing is left to do with this child."""
-        if self._held or self._endings:
+        if self._hand or self._endings:
             return False
         return self._stop.requested or self._child.is_retiring or self._link.is_dead
 
     def _turn(self) -> None:
-        if self._link.is_dead and self._held:
+        if self._link.is_dead and self._hand:
             self._bury_the_dead()
         self._settle()
-        if self._held:
+        if self._hand:
             self._feed()
             self._listen()
 
@@ -104,7 +102,7 @@ class Slot:
             self._accept(jobs, asked)
         finally:
             self._tally.took(claimed, len(jobs))
-        if self._settings.burst and claimed and not self._held:
+        if self._settings.burst and claimed and not self._hand:
             self._tally.found_nothing(self.number, seen, asked)
 
     def _take(self, claimed: int) -> tuple[list[Job], float]:
@@ -116,7 +114,7 @@ class Slot:
         answers, jobs = self.source.settle([each.final for each in self._endings], claimed)
         self._answered()
         self._note_answers(answers)
-        if claimed and not jobs and not self._held and not self._settings.burst:
+        if claimed and not jobs and not self._hand and not self._settings.burst:
             if self._stop.requested:
                 return [], asked
             began = time.monotonic()
@@ -136,17 +134,17 @@ class Slot:
         """Return how many jobs to take now: none while enough are at hand, or all shall end."""
         if self._stop.requested or self._child.is_retiring or self._link.is_dead:
             return 0
-        if not self._held:
+        if not self._hand:
             self._is_dry = False
             return self._claim_first()
-        if self._is_dry or self._kept or len(self._held) > self._pace.size // 2:
+        if self._is_dry or self._hand.keeps or len(self._hand) > self._pace.size // 2:
             return 0
         return self._tally.claim(self._room())
 
     def _room(self) -> int:
         """Return how many jobs fit the pace, and what the child may still do."""
         left = self._child.jobs_left()
-        return self._pace.size if left is None else min(self._pace.size, left - len(self._held))
+        return self._pace.size if left is None else min(self._pace.size, left - len(self._hand))
 
     def _claim_first(self) -> int:
         if not self.source.wanted:  # No queue matches the patterns yet.
@@ -179,16 +177,14 @@ class Slot:
         if not jobs:
             return
         for job in jobs:
-            held = Held(job, asked, self._tally.unbegun(job.id))
-            self._held[job.id] = held
-            self._unsent.append(held)
+            self._hand.add(Held(job, asked, self._tally.unbegun(job.id)))
         self._note_busy()
         if self._stop.requested:
-            self._give_back(self._spent())
+            self._give_back(self._hand.let_go(self._spent()))
 
     def _note_busy(self) -> None:
         """Let others know whether this slot has jobs."""
-        is_busy = bool(self._held or self._endings)
+        is_busy = bool(self._hand or self._endings)
         if is_busy != self._is_busy:
             self._is_busy = is_busy
             self._tally.becomes(1 if is_busy else -1)
@@ -196,41 +192,18 @@ class Slot:
     # -- the child ------------------------------------------------------------------------------
 
     def _feed(self) -> None:
-        """Pass on jobs, as many as there is room for."""
-        while self._unsent and not self._link.is_dead:
-            held = self._unsent[0]
-            if held.is_over(time.monotonic()):
-                self._unsent.popleft()
-                self._end(held, Result(held.job.id, "late"))
-                continue
-            if not self._link.send(held.work()):
-                break
-            self._unsent.popleft()
-        self._feed_kept()
-        self._mark_begun(time.monotonic())
-
-    def _feed_kept(self) -> None:
-        """Pass on a job that was kept, when nothing is before it."""
-        if (
-            self._kept
-            and len(self._held) == len(self._kept)
-            and self._link.send(self._kept[0].work())
-        ):
-            self._kept.popleft()
-
-    def _mark_begun(self, now: float) -> None:
-        """The first of the jobs is the one that the child works on."""
-        first = next(iter(self._held.values()), None)
-        is_sent = first not in (*self._unsent, *self._kept)
-        if first is not None and first.begun is None and is_sent:
-            first.begin(now, self._settings.setup.time_limit)
+        """Pass on jobs, but those whose leases are over."""
+        now = time.monotonic()
+        for late in self._hand.feed(self._link, now):
+            self._end(late, Result(late.job.id, "late"))
+        self._hand.begin_first(now, self._settings.setup.time_limit)
 
     def _listen(self) -> None:
         """Wait for results until something is due; look after leases and limits."""
-        if self._link.is_dead or not self._held:
+        if self._link.is_dead or not self._hand:
             return
         wake = None if self._knows_stop else self._stop.wake
-        wait = self._due() - time.monotonic()
+        wait = self._hand.due() - time.monotonic()
         results = self._link.wait(min(wait, 3600.0), wake)
         now = time.monotonic()
         ended = [each for each in results if each.kind != "extend"]
@@ -240,18 +213,8 @@ class Slot:
             self._pace.note(len(ended), sum(each.seconds for each in ended))
         self._look_after(now)
 
-    def _due(self) -> float:
-        """Return when something must be done, whatever the child says."""
-        moments = [each.touch_at for each in self._held.values() if not each.lost]
-        first = next(iter(self._held.values()))
-        if first.limit_at is not None:
-            moments.append(first.limit_at)
-        if self._has_waiting() and first.begun is not None:
-            moments.append(first.begun + SLOW_S)
-        return min(moments, default=float("inf"))
-
     def _heard(self, result: Result, now: float) -> None:
-        held = self._held.get(result.id)
+        held = self._hand.get(result.id)
         if held is None:
             return
         if result.kind == "extend":
@@ -261,11 +224,11 @@ class Slot:
         if result.kind == "late":
             self._tally.not_begun(result.id)
         self._end(held, result)
-        self._mark_begun(now)
+        self._hand.begin_first(now, self._settings.setup.time_limit)
 
     def _end(self, held: Held, result: Result) -> None:
         """Have a job done with; if its lease is over, nothing of it is stored."""
-        self._held.pop(held.job.id, None)
+        self._hand.remove(held)
         if held.is_over(time.monotonic()):
             self._report.lost(held, result, None)
             self._note_busy()
@@ -277,8 +240,8 @@ class Slot:
     def _look_after(self, now: float) -> None:
         if self._stop.requested and not self._knows_stop:
             self._knows_stop = True
-            self._give_back(self._spent())
-        first = next(iter(self._held.values()), None)
+            self._give_back(self._hand.let_go(self._spent()))
+        first = self._hand.first
         if first is None:
             return
         if first.limit_at is not None and now >= first.limit_at:
@@ -287,41 +250,26 @@ class Slot:
             first.limit_at = None
         if first.begun is not None and now - first.begun >= SLOW_S:
             self._pace.slow()
-            if self._has_waiting():
-                self._give_back(self._spent())
+            if self._hand.has_waiting:
+                self._give_back(self._hand.let_go(self._spent()))
         self._touch(now)
 
-    def _has_waiting(self) -> bool:
-        """Whether jobs wait behind the first that may be given back."""
-        return len(self._held) - len(self._kept) > 1
-
     def _spent(self) -> set[int]:
-        """Take back what the child has not begun; return those that must not be given back."""
-        taken = set(self._link.take_back())
-        self._unsent.extend(each for job_id, each in self._held.items() if job_id in taken)
-        kept = {each.job.id for each in self._kept}
-        return kept | self.source.spent([each.job for each in self._unsent])
+        """Take back what the child has not begun; return which of it must not be given back."""
+        return self.source.spent([each.job for each in self._hand.take_back(self._link)])
 
-    def _give_back(self, but: Collection[int] = ()) -> None:
-        """Take back the jobs that the child has not begun, and let others have them.
-
-        All ``but`` some, which are kept until nothing is before them.
-        """
-        unbegun = {each.job.id for each in (*self._unsent, *self._kept)}
-        unbegun |= set(self._link.take_back())
-        self._unsent.clear()
-        self._kept = deque(each for job_id, each in self._held.items() if job_id in but)
-        for job_id in unbegun - set(but):
-            held = self._held.pop(job_id)
+    def _give_back(self, unbegun: Iterable[Held]) -> None:
+        """Let others have jobs that never began."""
+        for held in unbegun:
             if not held.is_over(time.monotonic()):
-                self._tally.not_begun(job_id)
-                given = Result(job_id, "late")
+                self._tally.not_begun(held.job.id)
+                given = Result(held.job.id, "late")
                 self._endings.append(Ending(held, given, "returned", [], endings.released(held)))
         self._note_busy()
 
     def _touch(self, now: float) -> None:
         """Begin those leases anew that are due."""
-        due = [each for each in self._held.values() if not each.lost and now >= each.touch_at]
+        due = [each for each in self._hand.jobs if not each.lost and now >= each.touch_at]
         if not due:
             return
         for each, answer in zip(due, self.source.touch([each.job for each in due]), strict=True):
@@ -335,11 +283,12 @@ class Slot:
 
     def _bury_the_dead(self) -> None:
         """The child is gone: give back what it had not begun, decide about what it was doing."""
-        self._give_back()
+        self._hand.take_back(self._link)
+        self._give_back(self._hand.drop())
         child = self._child
-        cause = child.fate(FATE_S) if self._held else ""
+        cause = child.fate(FATE_S) if self._hand else ""
         is_innocent = child.killed_by is not None and child.killed_by != self.number
-        for held in list(self._held.values()):
+        for held in self._hand.jobs:
             if self._stop.aborting or is_innocent:
                 self._tally.not_begun(held.job.id)
                 self._end(held, Result(held.job.id, "late"))
@@ -354,12 +303,9 @@ class Slot:
         for each in self._endings:
             self._report.lost(each.held, each.result, error)
         self._endings.clear()
-        unbegun = {each.job.id for each in (*self._unsent, *self._kept)}
-        for job_id in unbegun | set(self._link.take_back()):
-            self._held.pop(job_id, None)
-        self._unsent.clear()
-        self._kept.clear()
-        for held in self._held.values():
+        self._hand.take_back(self._link)
+        self._hand.drop()
+        for held in self._hand.jobs:
             held.lost = True
         self._note_busy()
         self._report.flush()
