@@ -45,7 +45,7 @@ class Crew:
         self.child: Child | None = None
         self.refused: Refused | None = None
         self.ready: Ready | None = None
-        self.start_at = 0.0
+        self.start_at: float = 0.0
         self.bug: BaseException | None = None
         self._settings = settings
         self._setup = settings.setup._replace(slots=len(slots))

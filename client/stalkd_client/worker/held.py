@@ -22,13 +22,13 @@ class Held:
 
     def __init__(self, job: Job, asked: float, unbegun: int) -> None:
         """Be reserved by what was ``asked`` then; ``unbegun`` attempts of it never began."""
-        self.job = job
-        self.attempt = max(1, job.attempt - unbegun)
-        self.lost = False
+        self.job: Job = job
+        self.attempt: int = max(1, job.attempt - unbegun)
+        self.lost: bool = False
         self.begun: float | None = None
         self.limit_at: float | None = None
-        self.ends = 0.0
-        self.touch_at = 0.0
+        self.ends: float = 0.0
+        self.touch_at: float = 0.0
         self.touched(asked)
 
     def touched(self, asked: float) -> None:

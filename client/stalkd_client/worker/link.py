@@ -30,7 +30,7 @@ class Link:
         self._jobs, self._backwards = packets.pair()
         self._results, theirs = packets.pair()
         self.theirs: Theirs | None = Theirs(self._backwards, theirs)
-        self.is_dead = False
+        self.is_dead: bool = False
 
     def has_started(self) -> None:
         """Know that the child has its ends: from now on its death shows here."""

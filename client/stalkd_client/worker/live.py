@@ -20,7 +20,7 @@ class Live:
     """Makes the line. ``due`` is when the next one is."""
 
     def __init__(self) -> None:
-        self.due = 0.0
+        self.due: float = 0.0
         self._seen: deque[tuple[float, int]] = deque(maxlen=WINDOW)
 
     def line(self, now: float, counts: Mapping[str, int], busy: int, slots: int) -> str:

@@ -24,14 +24,15 @@ class Child:
 
     def __init__(self, setup: Setup, most_jobs: int | None) -> None:
         """Start it; it retires after ``most_jobs``. Raises OSError."""
-        self.links = [Link() for _ in range(setup.slots)]
+        self.links: list[Link] = [Link() for _ in range(setup.slots)]
+        self.life: socket.socket
         self.life, theirs = packets.pair()
         self.ready_at: float = 0.0
-        self.jobs_done = 0
+        self.jobs_done: int = 0
         self._most_jobs = most_jobs
         self.is_ready = False
-        self.is_retiring = False
-        self.kill_cause = ""
+        self.is_retiring: bool = False
+        self.kill_cause: str = ""
         self.killed_by: int | None = None
         self._ended = threading.Event()
         inherited = [theirs, *(each for link in self.links for each in link.theirs or ())]

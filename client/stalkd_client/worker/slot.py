@@ -43,7 +43,7 @@ class Slot:
         self.number = number
         self.source = source
         self.inbox: SimpleQueue[tuple[Child, Link] | None] = SimpleQueue()
-        self.is_away = False
+        self.is_away: bool = False
         self.outputs: tuple[str, ...] = ()
         self._report = report
         self._settings, self._tally, self._outage, self._stop, self._pulse = common

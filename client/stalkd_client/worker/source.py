@@ -49,7 +49,7 @@ class Source:
         self._is_waiting = False
         self._was_interrupted = False
         self._is_plain: bool | None = None
-        self.has_tubes = threading.Event()
+        self.has_tubes: threading.Event = threading.Event()
         if self.wanted:
             self.has_tubes.set()
 

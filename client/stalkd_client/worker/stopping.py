@@ -13,9 +13,10 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self.requested = False
-        self.aborting = False
-        self.event = threading.Event()
+        self.requested: bool = False
+        self.aborting: bool = False
+        self.event: threading.Event = threading.Event()
+        self.wake: int
         self.wake, self._write = os.pipe()
 
     def request(self) -> None:

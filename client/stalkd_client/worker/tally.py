@@ -23,13 +23,13 @@ class Tally:
 
     def __init__(self, stop_after: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.counts: Counter[str] = Counter()
-        self.busy = 0
+        self.busy: int = 0
         self._left = stop_after
         self._claimed = 0
         self._clock = clock
         self._changed = threading.Condition()
         self._unbegun: OrderedDict[int, int] = OrderedDict()
-        self.ended = clock()
+        self.ended: float = clock()
         self._due = 0.0  # When the last job is ready that was put off for another attempt.
         self._rounds = 0
         self._empty_since: dict[int, int] = {}
