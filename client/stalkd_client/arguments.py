@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 from typing import Final
 
 MAX_TUBE_NAME: Final = 200
@@ -63,13 +64,20 @@ def check_numbers(**numbers: float) -> None:
 
 
 def whole(seconds: float) -> bytes:
-    """Return seconds for a plain command, which takes whole ones: rounded up."""
-    return b"%d" % -(-seconds // 1)
+    """Return seconds for a plain command, which takes whole ones: rounded up. Raises ValueError."""
+    return b"%d" % -(-_some(seconds) // 1)
 
 
 def exact(seconds: float) -> bytes:
-    """Return seconds for an extended command, with three decimals."""
-    return (b"%.3f" % seconds).rstrip(b"0").rstrip(b".") if seconds % 1 else b"%d" % seconds
+    """Return seconds for an extended command, with three decimals. Raises ValueError."""
+    return (b"%.3f" % seconds).rstrip(b"0").rstrip(b".") if _some(seconds) % 1 else b"%d" % seconds
+
+
+def _some(seconds: float) -> float:
+    """Raise ValueError for a time that is none: a server may take it for a very long one."""
+    if not 0 <= seconds < inf:
+        raise ValueError(f"{seconds} is no number of seconds from 0 on")
+    return seconds
 
 
 def exact_wait(timeout: float | None) -> bytes:

@@ -44,8 +44,10 @@ def _extended(
 def reserve_batch(most: int, timeout: float | None = 0) -> Request[list[Job]]:
     """Take up to so many of the most urgent jobs; wait for the first so many seconds at most.
 
-    Needs stalkd. Raises TimedOutError, DeadlineSoonError.
+    Needs stalkd. Raises TimedOutError, DeadlineSoonError; ValueError for less than one.
     """
+    if most < 1:
+        raise ValueError(f"{most} jobs are none to be taken")
     line = b"reserve-batch %d %b\r\n" % (most, arguments.exact_wait(timeout))
     sliced = partial(reserve_batch, most)
     return Request(

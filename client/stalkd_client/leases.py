@@ -48,7 +48,11 @@ class Lease:
     @property
     def value(self) -> Any:  # noqa: ANN401 - whatever was put
         """What was put. Raises ValueError if the body is not what the codec writes."""
-        return self._bodies.loads(self.job.body)
+        try:
+            return self._bodies.loads(self.job.body)
+        except Exception as error:  # A pickle may raise anything.
+            error.add_note(f"in job {self.id}")
+            raise
 
     @property
     def attempt(self) -> int:

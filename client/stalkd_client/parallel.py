@@ -38,8 +38,10 @@ def share(
     ``push`` pushes a piece, in another process: it must be possible to send it there. ``values`` is
     something that can be sliced, or a function of ranges that can be imported. The processes are
     new ones, which import the main program: it needs the usual guard,
-    ``if __name__ == "__main__"``. Raises PushError.
+    ``if __name__ == "__main__"``. Raises PushError, ValueError.
     """
+    if processes < 1:
+        raise ValueError(f"parallel={processes}: at least one process must do it")
     context = multiprocessing.get_context("spawn")  # A fork would copy other threads' locks.
     with ProcessPoolExecutor(processes, context) as pool:
         going: deque[Future[list[int]]] = deque()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, Final, cast, overload
 
 from stalkd_client import codecs
 from stalkd_client.bodies import Bodies
@@ -30,6 +30,10 @@ from stalkd_client.tubes import Tube
 
 if TYPE_CHECKING:
     from stalkd_client.jobs import Job
+
+
+MOST: Final = 1_000
+"""Jobs that stalkd gives at once."""
 
 
 class Queue(Tube):
@@ -199,10 +203,11 @@ class Queue(Tube):
     def lease(self, count: int = 1, timeout: float | None = 0) -> list[Lease]:
         """Reserve up to so many jobs; wait for the first so many seconds at most, None for ever.
 
-        Returns an empty list when there is none.
+        Returns an empty list when there is none, and at most MOST jobs. Raises ValueError for a
+        count below 1.
         """
         try:
-            jobs = self._reserve(count, timeout)
+            jobs = self._reserve(min(count, MOST), timeout)
         except TimedOutError:
             return []
         return [Lease(self.client, self._bodies, job) for job in jobs]

@@ -140,12 +140,14 @@ def delete(job: Job | int) -> Request[None]:
 
 def release(job: Job | int, *, priority: int = DEFAULT_PRIORITY, delay: float = 0) -> Request[None]:
     """Give a job back, ready after ``delay`` seconds. Raises NotFoundError, LeaseLostError."""
+    arguments.check_numbers(priority=priority)
     line = b"release %d %d %b\r\n" % (id_of(job), priority, arguments.whole(delay))
     return Request("release", line, replies.done("release", b"RELEASED"), job=job)
 
 
 def bury(job: Job | int, *, priority: int = DEFAULT_PRIORITY) -> Request[None]:
     """Put a job aside until it is kicked. Raises NotFoundError, LeaseLostError."""
+    arguments.check_numbers(priority=priority)
     line = b"bury %d %d\r\n" % (id_of(job), priority)
     return Request("bury", line, replies.done("bury", b"BURIED"), job=job)
 
@@ -183,6 +185,7 @@ def _about_tube(verb: str, tube: str, read: Callable[[], Reading[T]]) -> Request
 
 def kick(count: int) -> Request[int]:
     """Make buried jobs of the tube in use ready, or delayed ones if none is; return how many."""
+    arguments.check_numbers(count=count)
     return Request("kick", b"kick %d\r\n" % count, replies.count("kick", b"KICKED"))
 
 

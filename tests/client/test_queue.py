@@ -175,3 +175,21 @@ def test_a_pop_that_cannot_read_gives_all_back(url: str, tube: str) -> None:
         with pytest.raises(ValueError, match="Expecting value"):
             queue.pop(10)
         assert queue.count("ready") == 3
+
+
+def test_what_cannot_be_read_names_its_job(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        number = queue.client.put("{")
+        with pytest.raises(ValueError, match="Expecting") as caught:
+            _ = queue.lease()[0].value
+        assert caught.value.__notes__ == [f"in job {number}"]
+
+
+def test_lease_takes_no_more_than_there_is_at_once(url: str, tube: str) -> None:
+    with Queue(tube, url) as queue:
+        queue.push_many(list(range(1_500)))
+        assert len(queue.lease(5_000)) == 1_000
+        with pytest.raises(ValueError, match="none to be taken"):
+            queue.lease(0)
+        with pytest.raises(ValueError, match="parallel=0"):
+            queue.push_many([1], parallel=0)

@@ -138,6 +138,33 @@ def test_a_body_is_bytes_or_text(body: Any) -> None:
         requests.put(body)
 
 
+@pytest.mark.parametrize("seconds", [-1, -0.5, float("inf"), float("nan")])
+def test_a_time_that_is_none_is_never_sent(seconds: float) -> None:
+    """A server takes a negative timeout for an endless one."""
+    for make in (
+        lambda: requests.reserve(seconds),
+        lambda: beyond.reserve_batch(1, seconds),
+        lambda: beyond.wait_job(1, seconds),
+        lambda: requests.touch(1, seconds),
+        lambda: requests.release(1, delay=seconds),
+        lambda: requests.pause_tube("t", seconds),
+        lambda: requests.put(b"", ttl=seconds),
+    ):
+        with pytest.raises(ValueError, match="no number of seconds"):
+            make()
+
+
+def test_numbers_that_are_none_are_never_sent() -> None:
+    for make in (
+        lambda: requests.release(1, priority=-1),
+        lambda: requests.bury(1, priority=1 << 32),
+        lambda: requests.kick(-1),
+        lambda: beyond.reserve_batch(0),
+    ):
+        with pytest.raises(ValueError, match=r"not between|none to be taken"):
+            make()
+
+
 def test_a_state_cannot_carry_a_command() -> None:
     with pytest.raises(ValueError, match="no state"):
         beyond.purge_tube("t", "all\r\ndelete 1")

@@ -112,6 +112,17 @@ def test_show_tells_numbers_reasons_and_a_pretty_body(stalk: Stalk, client: Clie
     assert told["reasons"]
 
 
+def test_ls_only_counts_the_records_of_failures(stalk: Stalk, client: Client) -> None:
+    for tube in ("mail", "error.7", "error.12", "error.log"):
+        client.use(tube)
+        client.put("x")
+    out = stalk("ls")
+    assert {line.split()[0] for line in out.out.splitlines()[1:]} >= {"mail", "error.log"}
+    assert "error.7" not in out.out
+    assert "2 of 'error.*'" in out.err
+    assert "error.12" in stalk("ls", "error.*").out
+
+
 def test_show_tells_why_a_worker_put_a_job_aside(stalk: Stalk, client: Client) -> None:
     (job,) = bury(client, "14")
     record = {

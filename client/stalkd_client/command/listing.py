@@ -55,8 +55,18 @@ def ls(session: Session, pattern: str, sort: str) -> None:
     if session.as_json:
         for told in found:
             output.write_json(told)
-    else:
-        tables.show(HEADS, [row(told) for told in found])
+        return
+    kept = [told for told in found if pattern != "*" or not is_record(str(told["name"]))]
+    tables.show(HEADS, [row(told) for told in kept])
+    if len(kept) < len(found):
+        number = len(found) - len(kept)
+        output.note(f"not shown, with what failed: {number} of 'error.*' (stalk show ID)")
+
+
+def is_record(name: str) -> bool:
+    """Tell whether a tube holds what stalk-worker has left beside a job that it put aside."""
+    prefix, _, number = name.partition(".")
+    return prefix == "error" and number.isdecimal()
 
 
 def row(told: Mapping) -> list[str]:
