@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
+from anyio.abc import SocketAttribute
 
 from stalkd_client import local
 from stalkd_client.dial import context
@@ -28,15 +30,23 @@ async def dial(address: Address, timeout: float) -> ByteStream:
             return await _local(address.directory, timeout)
         if address.path:
             return await anyio.connect_unix(address.path)
-        if address.tls is None:
-            return await anyio.connect_tcp(address.host, address.port)
-        return await anyio.connect_tcp(
-            address.host,
-            address.port,
-            ssl_context=context(address.tls),
-            tls_hostname=address.tls.name or address.host,
-            tls_standard_compatible=False,  # Lines and sizes tell where a reply ends.
-        )
+        stream = await _tcp(address)
+    # anyio has set TCP_NODELAY; who waits for jobs must also notice that the server's machine died.
+    sock = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return stream
+
+
+async def _tcp(address: Address) -> ByteStream:
+    if address.tls is None:
+        return await anyio.connect_tcp(address.host, address.port)
+    return await anyio.connect_tcp(
+        address.host,
+        address.port,
+        ssl_context=context(address.tls),
+        tls_hostname=address.tls.name or address.host,
+        tls_standard_compatible=False,  # Lines and sizes tell where a reply ends.
+    )
 
 
 async def _local(directory: str, timeout: float) -> ByteStream:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+A = TypeVar("A")
 
 
 def _blocking(ask: Callable[P, Request[T]]) -> Callable[Concatenate[Client, P], T]:
@@ -106,19 +107,7 @@ class Client(Shell):
 
     def execute(self, request: Request[T]) -> T:
         """Do a command. Raises StalkdError, ConnectionError."""
-        if self._lock.locked() or os.getpid() != self._pid:
-            raise self._misused()
-        try:
-            with self._lock:
-                if not self._is_clean:
-                    self._abandon()
-                self._is_clean = False
-                result = self._execute(request)
-                self._is_clean = True
-        except BaseException as error:  # Also what comes while the lock is opened.
-            self._look_at(error)
-            raise
-        return result
+        return self._alone(self._execute, request)
 
     def _execute(self, request: Request[T]) -> T:
         stream, talker = self._stream, self._talker
@@ -145,6 +134,10 @@ class Client(Shell):
         return self._do(self._talker.pour(puts, extended=extended))
 
     def _do(self, conversation: Conversation[T]) -> T:
+        return self._alone(self._drive, conversation)
+
+    def _alone(self, act: Callable[[A], T], what: A) -> T:
+        """Act while nobody else does, on a connection that can be trusted."""
         if self._lock.locked() or os.getpid() != self._pid:
             raise self._misused()
         try:
@@ -152,7 +145,7 @@ class Client(Shell):
                 if not self._is_clean:
                     self._abandon()
                 self._is_clean = False
-                result = self._drive(conversation)
+                result = act(what)
                 self._is_clean = True
         except BaseException as error:  # Also what comes while the lock is opened.
             self._look_at(error)

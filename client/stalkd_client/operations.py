@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from stalkd_client.exchange import Exchange
+from stalkd_client.pieces import pieces
 
 T = TypeVar("T")
 
@@ -60,13 +61,5 @@ Conversation = Generator[Operation, Any, T]
 
 def windows(commands: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
     """Give (commands, how many) in pieces that can be sent at once."""
-    pieces: list[bytes] = []
-    size = 0
-    for data in commands:
-        pieces.append(data)
-        size += len(data)
-        if len(pieces) == WINDOW or size >= WINDOW_BYTES:
-            yield b"".join(pieces), len(pieces)
-            pieces, size = [], 0
-    if pieces:
-        yield b"".join(pieces), len(pieces)
+    for piece in pieces(commands, WINDOW, len, WINDOW_BYTES):
+        yield b"".join(piece), len(piece)

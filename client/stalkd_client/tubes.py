@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from stalkd_client.client import Client
 from stalkd_client.errors import NotFoundError
@@ -106,16 +106,7 @@ class Tube:
 
     def jobs(self, state: str = "all") -> Iterator[dict[str, object]]:
         """Give all jobs, or those in a state, by id, as mappings. Needs stalkd."""
-        after = 0
-        while True:
-            try:
-                page = self.client.list_jobs(self.name, state, after=after, limit=PAGE)
-            except NotFoundError:
-                return
-            yield from page.jobs
-            after = page.next
-            if not after:
-                return
+        return listed(self.client, self.name, state)
 
     def block_until_empty(self, timeout: float | None = None) -> bool:
         """Wait until no job is left, in any state but buried; tell whether that came in time."""
@@ -169,6 +160,19 @@ class Tube:
     def resume(self) -> None:
         """End a pause."""
         self.client.pause_tube(self.name, 0)
+
+
+def listed(client: Client, tube: str, state: str, after: int = 0) -> Iterator[dict[str, Any]]:
+    """Give the jobs of a tube by id, page by page, behind ``after``. Needs stalkd."""
+    while True:
+        try:
+            page = client.list_jobs(tube, state, after=after, limit=PAGE)
+        except NotFoundError:
+            return
+        yield from page.jobs
+        after = page.next
+        if not after:
+            return
 
 
 def _number(told: Mapping, key: str) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 from stalkd_client import (
     Client,
     ExistsError,
@@ -290,6 +291,26 @@ def test_both_clients_have_the_same_methods() -> None:
     for name, method in ours.items():
         assert inspect.signature(method) == inspect.signature(theirs[name]), name
         assert method.__doc__ == theirs[name].__doc__, name
+
+
+def test_a_dead_peer_is_noticed(url: str) -> None:
+    with Client(url) as client:
+        client.stats()
+        assert client._stream is not None
+        assert client._stream._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@pytest.mark.parametrize("backend", ["trio", "asyncio"])
+def test_a_dead_peer_is_noticed_by_async_programs(url: str, backend: str) -> None:
+    async def main() -> None:
+        async with AsyncClient(url) as client:
+            await client.stats()
+            assert client._stream is not None
+            stream = client._stream._stream
+            sock = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+    anyio.run(main, backend=backend)
 
 
 def test_a_wait_can_be_ended_by_another_thread(url: str, tube: str) -> None:

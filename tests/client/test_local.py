@@ -157,6 +157,14 @@ def test_async(place: str, backend: str) -> None:
     anyio.run(main, backend=backend)
 
 
-def test_the_daemon_is_told_to_end_when_unused() -> None:
-    """What --idle-exit does is tested with the daemon."""
+def test_the_daemon_ends_when_unused(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does so after a minute; here after a second, as the daemon's clock is its own."""
     assert local.COMMAND[-2:] == ("--idle-exit", "60")
+    monkeypatch.setattr(local, "COMMAND", (*local.COMMAND[:-1], "1"))
+    with Queue("q", f"local:{place}") as queue:
+        queue.push("kept")
+        pid = int(str(queue.client.stats()["pid"]))
+    while is_alive(pid):  # The test's own time limit ends this.
+        time.sleep(0.01)
+    with Queue("q", f"local:{place}") as queue:
+        assert queue.pop() == ["kept"]

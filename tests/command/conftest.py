@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from stalkd_client import Client
 
-from support.daemon import Daemon, start_beanstalkd, start_stalkd
-from support.stalk import Outcome, Stalk, url_of
+from support.daemon import Daemon, start_stalkd
+from support.servers import original, url
+from support.stalk import Outcome, Stalk
 from support.stalk import run as run_here
+
+__all__ = ["original", "url"]
 
 
 @pytest.fixture(autouse=True)
@@ -32,17 +35,6 @@ def server() -> Iterator[Daemon]:
     with start_stalkd() as daemon:
         yield daemon
         assert daemon.running, "\n".join(daemon.log)
-
-
-@pytest.fixture
-def url(server: Daemon) -> str:
-    return url_of(server)
-
-
-@pytest.fixture
-def original() -> Iterator[str]:
-    with start_beanstalkd() as daemon:
-        yield url_of(daemon)
 
 
 @pytest.fixture(

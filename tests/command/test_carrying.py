@@ -14,7 +14,8 @@ from stalkd_client import Client, StalkdError
 
 from support.daemon import start_stalkd
 from support.gate import gate_to
-from support.stalk import Stalk, bury, start, url_of
+from support.servers import url_of
+from support.stalk import Stalk, bury, start
 
 READY, BURIED, DELAYED = 130, 7, 5
 

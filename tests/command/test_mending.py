@@ -11,7 +11,8 @@ from stalkd_client import Client, NotFoundError
 
 from support.command import failing, logging_to
 from support.daemon import start_stalkd
-from support.stalk import Stalk, bury, start, url_of
+from support.servers import url_of
+from support.stalk import Stalk, bury, start
 
 EXIT_LOG_LOST = 74
 

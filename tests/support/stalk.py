@@ -15,13 +15,7 @@ from click.testing import CliRunner
 from stalkd_client import Client
 from stalkd_client.command.root import stalk as command
 
-from support.daemon import Daemon
-
 PROGRAM = Path(sysconfig.get_path("scripts")) / "stalk"
-
-
-def url_of(daemon: Daemon) -> str:
-    return f"stalkd://{daemon.host}:{daemon.port}"
 
 
 @dataclass

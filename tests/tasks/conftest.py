@@ -7,41 +7,14 @@ from collections.abc import Iterator
 import pytest
 from stalkd_client import Tasks
 
-from support.daemon import Daemon, start_beanstalkd, start_stalkd
+from support.servers import original, server, tube, url
 
-
-def url_of(daemon: Daemon) -> str:
-    return f"stalkd://{daemon.host}:{daemon.port}"
+__all__ = ["original", "server", "tasks", "tube", "url"]
 
 
 @pytest.fixture(autouse=True)
 def _no_server_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STALKD_URL", "unix:/nowhere/stalkd.sock")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Daemon]:
-    with start_stalkd() as daemon:
-        yield daemon
-        assert daemon.running, "\n".join(daemon.log)
-        assert not [line for line in daemon.log if "Traceback" in line], "\n".join(daemon.log)
-
-
-@pytest.fixture
-def url(server: Daemon) -> str:
-    return url_of(server)
-
-
-@pytest.fixture
-def original() -> Iterator[str]:
-    with start_beanstalkd() as daemon:
-        yield url_of(daemon)
-
-
-@pytest.fixture
-def tube(request: pytest.FixtureRequest) -> str:
-    """A tube for this test alone."""
-    return f"tube-of-{request.node.name}".translate(str.maketrans("[]", "()"))[:200]
 
 
 @pytest.fixture

@@ -80,27 +80,35 @@ def mv(
         same = _same_server(giver, taker, source, target)
         lift, landing = Lift(giver, source, target), Landing(taker, target)
         ferry = Ferry(lift, landing, server_id(giver), as_ready)
-        told = told_of(giver, source)
-        progress = Progress("carried", sum(count(told, each) for each in states))
         with Stop() as stop:
-            try:
-                ferry.finish()
-                while True:
-                    held = _reserved(giver, source)  # Asked first: these may come back meanwhile.
-                    left = _move(ferry, states, stop) if same and lift.extended else states
-                    ferry.carry(left, progress.tell, lambda: stop.asked)
-                    if stop.asked or ferry.tally.refusal or not (follow and held):
-                        break
-                    time.sleep(LOOK_AGAIN_S)
-            except (OSError, LeaseLostError) as error:
-                progress.end()
-                raise _broken(error, giver) from error
-        progress.end()
+            _ferry_over(ferry, states, stop, same=same, follow=follow)
         _tell_moved(session, ferry.tally, giver, source, target)
     if ferry.tally.refusal is not None:
         raise CommandError(_why(ferry.tally.refusal, target))
     if stop.asked:
         raise CommandError("stopped; started again, it goes on", EXIT_INTERRUPTED)
+
+
+def _ferry_over(
+    ferry: Ferry, states: Sequence[str], stop: Stop, *, same: bool, follow: bool
+) -> None:
+    """Carry until there is no more to be carried, or nobody wants it any more."""
+    giver, source = ferry.lift.client, ferry.lift.tube
+    told = told_of(giver, source)
+    progress = Progress("carried", sum(count(told, each) for each in states))
+    try:
+        ferry.finish()
+        while True:
+            held = _reserved(giver, source)  # Asked first: these may come back meanwhile.
+            left = _move(ferry, states, stop) if same and ferry.lift.extended else states
+            ferry.carry(left, progress.tell, lambda: stop.asked)
+            if stop.asked or ferry.tally.refusal or not (follow and held):
+                break
+            time.sleep(LOOK_AGAIN_S)
+    except (OSError, LeaseLostError) as error:
+        raise _broken(error, giver) from error
+    finally:
+        progress.end()
 
 
 def _reserved(client: Client, tube: str) -> int:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from stalkd_client import requests
 from stalkd_client.client import Client
-from stalkd_client.command.job_list import Told, by_size, listed
+from stalkd_client.command.job_list import Told, by_size
 from stalkd_client.command.landing import Landing
 from stalkd_client.command.records import COPIED, freight_of
 from stalkd_client.command.tube_stats import ask_all
 from stalkd_client.errors import ExistsError, StalkdError
 from stalkd_client.jobs import Job
+from stalkd_client.tubes import listed
 
 
 @dataclass(slots=True)

@@ -13,13 +13,13 @@ from stalkd_client.command import output, records
 from stalkd_client.command.copying import with_bodies
 from stalkd_client.command.exits import CommandError
 from stalkd_client.command.files import replacing
-from stalkd_client.command.job_list import listed
 from stalkd_client.command.progress import Progress
 from stalkd_client.command.session import Session, connected, require_stalkd
 from stalkd_client.command.tube_stats import STATES
 from stalkd_client.command.values import TUBE
 from stalkd_client.command.whole_tubes import told_of
 from stalkd_client.command.wording import jobs
+from stalkd_client.tubes import listed
 
 
 @click.command()

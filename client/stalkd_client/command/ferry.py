@@ -19,12 +19,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from stalkd_client import requests
-from stalkd_client.command.job_list import listed
 from stalkd_client.command.landing import Landing
 from stalkd_client.command.lifting import Lift, Parcel
 from stalkd_client.command.records import MOVED, Freight
-from stalkd_client.command.tube_stats import pieces
+from stalkd_client.command.tube_stats import AT_ONCE
 from stalkd_client.errors import ExistsError, NotFoundError, StalkdError
+from stalkd_client.pieces import pieces
+from stalkd_client.tubes import listed
 
 LEAST_DELAY_S: Final = 60.0
 """Delay that a delayed job has at the target, at least: until then its copy at the source is gone,
@@ -135,7 +136,7 @@ class Ferry:
         if not self.landing.extended:
             return
         prefix = self._key(0)[:-1]
-        for piece in pieces(listed(self.landing.client, self.landing.tube, "delayed")):
+        for piece in pieces(listed(self.landing.client, self.landing.tube, "delayed"), AT_ONCE):
             copies = {
                 int(str(told["key"]).removeprefix(prefix)): int(told["id"])
                 for told in piece

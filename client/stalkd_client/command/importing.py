@@ -16,10 +16,10 @@ from stalkd_client.command.pouring import known
 from stalkd_client.command.progress import Progress
 from stalkd_client.command.records import Freight, RecordError
 from stalkd_client.command.session import Session, connected
-from stalkd_client.command.tube_stats import pieces
 from stalkd_client.command.values import TUBE
 from stalkd_client.command.wording import jobs
 from stalkd_client.errors import ExistsError, StalkdError
+from stalkd_client.pieces import pieces
 
 Numbered = tuple[int, Freight]
 

@@ -15,7 +15,8 @@ from stalkd_client.command.exits import CommandError
 from stalkd_client.command.session import Session, connected, knows_extended
 from stalkd_client.command.tube_stats import AT_ONCE, STATES, ask_all
 from stalkd_client.command.values import AFTER, COUNT, TUBE
-from stalkd_client.errors import NotFoundError
+from stalkd_client.pieces import pieces
+from stalkd_client.tubes import listed
 
 DEFAULT_LIMIT: Final = 50
 """Jobs shown if nobody says how many: a screen or two."""
@@ -64,31 +65,9 @@ def jobs(
             session.note(f"there are more: --after {shown}, or --all")
 
 
-def listed(client: Client, tube: str, state: str, after: int = 0) -> Iterator[Told]:
-    """Give the jobs of a tube by id, page by page. Needs stalkd."""
-    while True:
-        try:
-            page = client.list_jobs(tube, state, after=after, limit=AT_ONCE)
-        except NotFoundError:
-            return
-        yield from page.jobs
-        after = page.next
-        if not after:
-            return
-
-
 def by_size(found: Iterator[Told]) -> Iterator[list[Told]]:
     """Give jobs in lists whose bodies can be held in memory."""
-    piece: list[Told] = []
-    size = 0
-    for told in found:
-        piece.append(told)
-        size += told["bytes"]
-        if len(piece) == AT_ONCE or size >= PIECE_BYTES:
-            yield piece
-            piece, size = [], 0
-    if piece:
-        yield piece
+    return pieces(found, AT_ONCE, lambda told: int(told["bytes"]), PIECE_BYTES)
 
 
 def first_ones(client: Client, state: str) -> Iterator[Told]:

@@ -16,9 +16,10 @@ from stalkd_client.client import Client
 from stalkd_client.command.pouring import windows
 from stalkd_client.command.records import Freight
 from stalkd_client.command.session import knows_extended
-from stalkd_client.command.tube_stats import ask_all, pieces, present
+from stalkd_client.command.tube_stats import AT_ONCE, ask_all, present
 from stalkd_client.errors import StalkdError
 from stalkd_client.exchange import Request
+from stalkd_client.pieces import pieces
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class Landing:
 
     def bury(self, landed: Sequence[tuple[int, Freight]]) -> None:
         """Bury those of these jobs that are held back here."""
-        for piece in pieces(landed):
+        for piece in pieces(landed, AT_ONCE):
             held = self._held([job for job, _ in piece])
             priorities = {job: freight.priority for job, freight in piece if job in held}
             bury_all(self.client, priorities)
@@ -78,7 +79,7 @@ class Landing:
     def let_go(self, jobs: Sequence[int]) -> int:
         """Make those of these jobs ready that are held back here; return how many."""
         done = 0
-        for piece in pieces(jobs):
+        for piece in pieces(jobs, AT_ONCE):
             held = self._held(piece)
             done += self._all([requests.kick_job(job) for job in piece if job in held])
         return done
@@ -97,7 +98,7 @@ class Landing:
         return len(jobs) - self._all([requests.delete(job) for job in jobs])
 
     def _all(self, asked: Sequence[Request[None]]) -> int:
-        return sum(len(ask_all(self.client, piece)) for piece in pieces(asked))
+        return sum(len(ask_all(self.client, piece)) for piece in pieces(asked, AT_ONCE))
 
 
 def bury_all(client: Client, priorities: dict[int, int]) -> dict[int, bool]:

@@ -12,11 +12,12 @@ from stalkd_client.client import Client
 from stalkd_client.command.exits import EXIT_USAGE, CommandError
 from stalkd_client.command.landing import bury_all
 from stalkd_client.command.session import Session, asks, connected, make_sure
-from stalkd_client.command.tube_stats import ask_all, count, pieces
+from stalkd_client.command.tube_stats import AT_ONCE, ask_all, count
 from stalkd_client.command.values import COUNT, ID, TUBE
 from stalkd_client.command.wording import jobs
 from stalkd_client.errors import NotFoundError, StalkdError
 from stalkd_client.exchange import Request
+from stalkd_client.pieces import pieces
 
 STEP: Final = 1_000
 """Jobs kicked with one command: nobody else waits long for it."""
@@ -110,7 +111,7 @@ def bury(session: Session, job_ids: tuple[int, ...]) -> None:
     """
     with session.client() as client:
         done: dict[int, Any] = {}
-        for piece in pieces(dict.fromkeys(job_ids)):
+        for piece in pieces(dict.fromkeys(job_ids), AT_ONCE):
             told = ask_all(client, [requests.stats_job(each) for each in piece])
             priorities = {int(str(each["id"])): int(str(each["pri"])) for each in told}
             done |= {each: None for each, was in bury_all(client, priorities).items() if was}
@@ -137,7 +138,7 @@ def _each(
     """Do a command to each job."""
     done: dict[int, Any] = {}
     with session.client() as client:
-        for piece in pieces(dict.fromkeys(job_ids)):
+        for piece in pieces(dict.fromkeys(job_ids), AT_ONCE):
             results = client.execute_all([ask(each) for each in piece])
             done.update(zip(piece, results, strict=True))
     _tell(session, job_ids, done, did, why_not)

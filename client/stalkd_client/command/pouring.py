@@ -9,29 +9,12 @@ from stalkd_client.command.wording import jobs
 from stalkd_client.errors import ExistsError, StalkdError
 from stalkd_client.exchange import Request
 from stalkd_client.operations import WINDOW, WINDOW_BYTES
+from stalkd_client.pieces import pieces
 
 
 def windows(asked: Iterable[Request[int]]) -> Iterator[list[Request[int]]]:
-    """Give requests in lists that can be sent at once.
-
-    If the source of them raises ValueError, those before it come first.
-    """
-    piece: list[Request[int]] = []
-    size = 0
-    trouble: ValueError | None = None
-    try:
-        for request in asked:
-            piece.append(request)
-            size += len(request.data)
-            if len(piece) == WINDOW or size >= WINDOW_BYTES:
-                yield piece
-                piece, size = [], 0
-    except ValueError as error:
-        trouble = error
-    if piece:
-        yield piece
-    if trouble is not None:
-        raise trouble
+    """Give requests in lists that can be sent at once."""
+    return pieces(asked, WINDOW, lambda request: len(request.data), WINDOW_BYTES)
 
 
 def pour(client: Client, asked: Iterable[Request[int]]) -> Iterator[tuple[int, bool]]:

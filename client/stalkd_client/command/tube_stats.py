@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 from stalkd_client import requests
@@ -11,6 +11,7 @@ from stalkd_client.command.session import knows_extended
 from stalkd_client.documents import Mapping
 from stalkd_client.errors import NotFoundError, StalkdError
 from stalkd_client.exchange import Request
+from stalkd_client.pieces import pieces
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ def all_tubes(client: Client) -> list[Mapping]:
     if knows_extended(client):
         return client.stats_tubes()
     found: list[Mapping] = []
-    for names in pieces(client.list_tubes()):
+    for names in pieces(client.list_tubes(), AT_ONCE):
         asked = [requests.stats_tube(name) for name in names]
         found += ask_all(client, asked)
     return found
@@ -61,24 +62,3 @@ def number(told: Mapping, key: str) -> int:
 def server_id(client: Client) -> str:
     """Return what no other server has, nor this one after a restart; its address, if it is old."""
     return str(client.stats().get("id") or client.address)
-
-
-def pieces(items: Iterable[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
-    """Give the items in lists that are not too long.
-
-    If their source raises ValueError, those before it come first.
-    """
-    piece: list[T] = []
-    trouble: ValueError | None = None
-    try:
-        for item in items:
-            piece.append(item)
-            if len(piece) == size:
-                yield piece
-                piece = []
-    except ValueError as error:
-        trouble = error
-    if piece:
-        yield piece
-    if trouble is not None:
-        raise trouble
