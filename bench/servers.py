@@ -109,7 +109,7 @@ def _spawn(words: list[str], core: int, errors: IO[bytes]) -> subprocess.Popen[b
             stdout=subprocess.DEVNULL,
             stderr=errors,
             # In the child, so that no thread escapes it; this process has no threads now.
-            preexec_fn=partial(pin, core),  # noqa: PLW1509
+            preexec_fn=partial(pin, core),  # noqa: PLW1509 - no thread runs here
         )
     except OSError as error:
         raise ServerFailed(f"cannot start {shlex.join(words)}: {error}") from error

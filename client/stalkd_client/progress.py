@@ -11,7 +11,10 @@ Report = Callable[[int], None]
 
 
 @contextmanager
-def reporting(progress: Report | bool, total: int | None) -> Iterator[Report]:  # noqa: FBT001
+def reporting(
+    progress: Report | bool,  # noqa: FBT001 - it is what push_many was given
+    total: int | None,
+) -> Iterator[Report]:
     """Give what reports: the caller's function, a bar on standard error for True, or nothing.
 
     A bar is only drawn on a terminal. ``total`` is how much there is to be done, if that is known.

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def stalkd_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A stalkd for this test alone, named by STALKD_URL: ``url``, ``client()``, ``log``."""
     from stalkd_client.address import URL_VARIABLE  # noqa: PLC0415 - see above
-    from stalkd_client.tasks.app import DEFAULT  # noqa: PLC0415
-    from stalkd_client.testing import private_server  # noqa: PLC0415
+    from stalkd_client.tasks.app import DEFAULT  # noqa: PLC0415 - most test suites do not use it
+    from stalkd_client.testing import private_server  # noqa: PLC0415 - the same
 
     with private_server() as server:
         monkeypatch.setenv(URL_VARIABLE, server.url)

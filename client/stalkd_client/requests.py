@@ -67,7 +67,7 @@ def put_form(  # noqa: PLR0913, PLR0917 - these are the command's arguments
     attempts: int | None = None,
     dead: str | None = None,
     sync: bool = False,  # noqa: FBT001, FBT002 - without keywords the cache finds it faster
-    keyed: bool = False,  # noqa: FBT001, FBT002
+    keyed: bool = False,  # noqa: FBT001, FBT002 - the same
 ) -> PutForm:
     """Return the form of puts with these options; a plain one if none of them needs more."""
     arguments.check_numbers(priority=priority, delay=delay, ttr=ttr)

@@ -30,7 +30,13 @@ class TaskFailedError(TaskError):
     it was raised, as text. All three come from the worker, which may be a program in any language.
     """
 
-    def __init__(self, task: str, type: str, message: str, traceback: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        task: str,
+        type: str,  # noqa: A002 - as in the reply, and as the attribute
+        message: str,
+        traceback: str,
+    ) -> None:
         super().__init__(task, type, message, traceback)
         self.task = task
         self.type = type

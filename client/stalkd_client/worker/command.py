@@ -47,10 +47,13 @@ class Command:
         return done.stdout or None
 
 
-class Lines(Command):
+class Lines:
     """The same, for ``--iter-output``: each line is an output of its own."""
 
-    def __call__(self, body: bytes, job: CurrentJob) -> list[bytes] | None:  # type: ignore[override]
+    def __init__(self, words: Sequence[str]) -> None:
+        self._run = Command(words)
+
+    def __call__(self, body: bytes, job: CurrentJob) -> list[bytes] | None:
         """Return the lines that the program wrote. Raises CommandError, OSError."""
-        written = super().__call__(body, job)
+        written = self._run(body, job)
         return None if written is None else written.splitlines()

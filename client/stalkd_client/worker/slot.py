@@ -7,7 +7,7 @@ take new ones, pass them to the child, wait for results while keeping leases ali
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Final
 
@@ -161,10 +161,10 @@ class Slot:
         self.is_away = False
         self._outage.is_over()
 
-    def _note_answers(self, answers: object) -> None:
+    def _note_answers(self, answers: Sequence[object]) -> None:
         """Know which jobs have ended, and which had been lost before."""
         ended, self._endings = self._endings, []
-        for each, answer in zip(ended, list(answers), strict=True):  # type: ignore[call-overload]
+        for each, answer in zip(ended, answers, strict=True):
             if isinstance(answer, StalkdError):
                 self._report.lost(each.held, each.result, answer)
             else:
