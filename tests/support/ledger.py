@@ -46,7 +46,10 @@ class Facts(NamedTuple):
 
 @dataclass(eq=False)
 class Step:
-    """A command's effect on one job. ``sent`` and ``acked`` are moments in the ledger's order."""
+    """A command's effect on one job. ``sent`` and ``acked`` are moments in the ledger's order.
+
+    One that is ``refusable`` need not have been done even if nobody was told that it was not.
+    """
 
     job: Known
     facts: Facts
@@ -56,6 +59,7 @@ class Step:
     acked: int | None = None
     acked_at: float | None = None
     survived: bool | None = None
+    refusable: bool = False
 
     def follows(self, other: Step) -> bool:
         """Whether the daemon must have done this after the other."""
@@ -127,11 +131,21 @@ class Ledger:
 
     # -- what clients do ------------------------------------------------------------------------
 
-    def put(self, client: str, body: bytes, facts: Facts, *, brief: bool = False) -> Step:
+    def put(
+        self,
+        client: str,
+        body: bytes,
+        facts: Facts,
+        *,
+        brief: bool = False,
+        refusable: bool = False,
+    ) -> Step:
         """Note a put that is sent."""
         job = self.jobs[body] = self.tubes[facts.tube][body] = Known(body, brief=brief)
         job.certain = Step(job, facts._replace(state=ABSENT), client, 0, 0)
-        return self.sends(client, job, facts)
+        step = self.sends(client, job, facts)
+        step.refusable = refusable
+        return step
 
     def sends(self, client: str, job: Known, facts: Facts) -> Step:
         """Note a command about a job that is sent."""

@@ -135,7 +135,8 @@ class Client:
 
     def put(self, body: bytes, facts: Facts, *, brief: bool = False) -> None:
         """Put a job into the tube that is used."""
-        step = self.ledger.put(self.name, body, facts, brief=brief)
+        refusable = bool(self.refusals)
+        step = self.ledger.put(self.name, body, facts, brief=brief, refusable=refusable)
         line = b"put %d %d %d %d" % (facts.pri, facts.delay, facts.ttr, len(body))
 
         def answered(reply: Reply) -> None:

@@ -199,10 +199,8 @@ class Inspector:
             self._problems.append(f"{states} are known, but counted are {count}: {strangers}")
 
     def _check_order_of_loss(self, in_flight: Sequence[Sequence[Step]]) -> None:
-        """What a client sent first survives if anything does that it sent later."""
         for steps in in_flight:
-            fates = [step.survived for step in steps if step.survived is not None]
-            if fates != sorted(fates, reverse=True):
+            if not are_lost_in_order(steps):
                 facts = [(step.job.id, step.survived, step.facts) for step in steps]
                 self._problems.append(f"a later command survived, an earlier one did not: {facts}")
 
@@ -216,6 +214,20 @@ class Inspector:
             if not fits:
                 self._problems.append(f"{tube} has pause {pause}, left {left}: not of {steps}")
             self._ledger.pauses[tube] = fits[-1:] or steps[:1]
+
+
+def are_lost_in_order(steps: Sequence[Step]) -> bool:
+    """Whether of what a client sent the first has survived if anything has that it sent later.
+
+    A put whose answer is not known may have been refused, for a disk was full then: a large body
+    may not fit where the smaller one behind it does.
+    """
+    fates = [
+        step.survived
+        for step in steps
+        if step.survived or (step.survived is not None and not step.refusable)
+    ]
+    return fates == sorted(fates, reverse=True)
 
 
 def _is_paused(step: PauseStep, now: float, pause: int, left: int) -> bool:
