@@ -18,7 +18,7 @@ from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
 from stalkd_client.worker.retrying import Rules
-from stalkd_client.worker.settings import QueueSpec, Settings
+from stalkd_client.worker.settings import Plan, QueueSpec, Settings
 from stalkd_client.worker.supervisor import Supervisor
 
 MOST_PROCESSES: Final = 1024
@@ -199,8 +199,13 @@ def main() -> None:
     stalk_worker(prog_name="stalk-worker")
 
 
-def read(given: dict[str, Any]) -> Settings:
+def read(given: dict[str, Any]) -> Plan:
     """Return what is meant by the options. Raises ValueError."""
+    general = {name: given[name] for name in ("idle_exit", "stop_after", "fail_on_error")}
+    return Plan(stages=(_stage(given),), **general)
+
+
+def _stage(given: dict[str, Any]) -> Settings:
     command = tuple(shlex.split(given["command"] or ""))
     if bool(command) == bool(given["handler"]):
         raise ValueError("name one handler: module:function, a module with tasks, or --exec")
@@ -210,7 +215,7 @@ def read(given: dict[str, Any]) -> Settings:
     _check(given)
     kept = (
         "url", "processes", "concurrency", "prefetch", "attempts", "grace", "max_jobs", "max_age",
-        "max_memory", "burst", "idle_exit", "stop_after", "fail_on_error",
+        "max_memory", "burst",
     )  # fmt: skip
     return Settings(
         setup=_setup(given, command), queues=queues, **{name: given[name] for name in kept}

@@ -10,12 +10,11 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from stalkd_client.worker import packets
+from stalkd_client.worker.common import Common
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.messages import Ready, Refused
 from stalkd_client.worker.process import Child
-from stalkd_client.worker.settings import Settings
 from stalkd_client.worker.slot import Slot
-from stalkd_client.worker.stopping import Stop
 
 FIRST_PAUSE_S: Final = 0.1
 """Before a child is replaced that died like the one before, without a job done between."""
@@ -40,17 +39,17 @@ class Crew:
     ``refused`` is why a child could not begin; ``ready`` what the first has told.
     """
 
-    def __init__(self, slots: Sequence[Slot], settings: Settings, log: Log, stop: Stop) -> None:
+    def __init__(self, slots: Sequence[Slot], common: Common, log: Log) -> None:
         self.slots = slots
         self.child: Child | None = None
         self.refused: Refused | None = None
         self.ready: Ready | None = None
         self.start_at: float = 0.0
         self.bug: BaseException | None = None
-        self._settings = settings
-        self._setup = settings.setup._replace(slots=len(slots))
+        self._settings = common.settings
+        self._setup = common.settings.setup._replace(slots=len(slots))
         self._log = log
-        self._stop = stop
+        self._stop = common.stop
         self._returned: SimpleQueue[Child] = SimpleQueue()
         self._is_handed_out = False
         self._out = 0  # Slots that have the child's links.

@@ -19,25 +19,26 @@ LOOK_S: Final = 2.0
 class Scout:
     """Tells slots which queues there are, from a thread with a connection of its own."""
 
-    def __init__(
-        self,
-        url: str | None,
-        slots: Sequence[tuple[Slot, tuple[str, ...]]],
-        log: Log,
-        outage: Outage,
-    ) -> None:
-        """Look for the slots that have patterns."""
-        self._slots = [(s, names) for s, names in slots if any(map(is_pattern, names))]
+    def __init__(self, url: str | None, log: Log, outage: Outage) -> None:
+        """Look for nothing yet. Raises ValueError."""
+        self._slots: list[tuple[Slot, Sequence[str]]] = []
+        self._is_needed = threading.Event()
         self._client = Client(url)
         self._log = log
         self._outage = outage
 
+    def look_for(self, slot: Slot, names: Sequence[str]) -> None:
+        """Tell a slot from now on what queues there are, if there are patterns among its names."""
+        if any(map(is_pattern, names)):
+            self._slots = [*self._slots, (slot, names)]  # The thread may be looking at the old one.
+            self._is_needed.set()
+
     def start(self, end: threading.Event) -> None:
         """Look until the end, if there is anything to look for."""
-        if self._slots:
-            threading.Thread(target=self._run, args=(end,), daemon=True).start()
+        threading.Thread(target=self._run, args=(end,), daemon=True).start()
 
     def _run(self, end: threading.Event) -> None:
+        self._is_needed.wait()
         while not end.is_set():
             try:
                 self._look(self._client.list_tubes())

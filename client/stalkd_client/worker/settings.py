@@ -1,4 +1,4 @@
-"""What a worker is told to do."""
+"""What a worker is told to do: a plan of stages, each with a handler of its own."""
 
 from __future__ import annotations
 
@@ -48,16 +48,18 @@ def expand(names: Sequence[str], existing: Sequence[str]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The options of the command.
+    """What holds for one stage.
 
     ``setup`` is what children must know. ``attempts`` is how often a job may end with the death of
-    its process. Times are in seconds.
+    its process. ``least`` of the ``processes`` always run, the others as the work demands; None:
+    all of them always. ``burst``: no job is waited for. Times are in seconds.
     """
 
     setup: Setup
     url: str | None = None
     queues: tuple[QueueSpec, ...] = ()
     processes: int = 1
+    least: int | None = None
     concurrency: int = 1
     prefetch: int = 100
     attempts: int = 3
@@ -66,9 +68,6 @@ class Settings:
     max_age: float | None = None
     max_memory: int | None = None
     burst: bool = False
-    idle_exit: float | None = None
-    stop_after: int | None = None
-    fail_on_error: bool = False
 
     def groups(self) -> list[tuple[str, ...]]:
         """Return the names of queues for each slot of a process; none: those of the tasks."""
@@ -77,3 +76,23 @@ class Settings:
             (spec.name,) for spec in self.queues for _ in range(spec.slots or 0)
         ]
         return [shared] * self.concurrency + own if shared or not own else own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What holds for all stages together: when to stop, and how to tell of failures."""
+
+    stages: tuple[Settings, ...]
+    idle_exit: float | None = None
+    stop_after: int | None = None
+    fail_on_error: bool = False
+
+    @property
+    def burst(self) -> bool:
+        """Whether to stop when nothing is ready any more."""
+        return any(stage.burst for stage in self.stages)
+
+    @property
+    def grace(self) -> float:
+        """How many seconds jobs may take to finish when all stops."""
+        return max(stage.grace for stage in self.stages)

@@ -1,4 +1,4 @@
-"""The process that holds all connections and leases: signals, children, and when to stop."""
+"""The process that holds all connections and leases: signals, stages, and when to stop."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 import select
 import signal
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Final
 
 from stalkd_client.worker.common import Common
@@ -17,25 +17,19 @@ from stalkd_client.worker.live import EVERY_S, Live
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.outage import Outage
 from stalkd_client.worker.pulse import Pulse
-from stalkd_client.worker.report import FAILURES, Report
+from stalkd_client.worker.report import FAILURES
 from stalkd_client.worker.scout import Scout
-from stalkd_client.worker.settings import Settings, expand
+from stalkd_client.worker.settings import Plan
 from stalkd_client.worker.slot import Slot
-from stalkd_client.worker.source import Source
 from stalkd_client.worker.stopping import Stop
 from stalkd_client.worker.tally import Tally
-
-EXIT_CANNOT_START: Final = 1
-"""The handler cannot be imported, or its ``pre_handling`` fails."""
+from stalkd_client.worker.team import Team
 
 EXIT_FAILED: Final = 3
 """With ``--fail-on-error``: a job has failed."""
 
 EXIT_GIVEN_UP: Final = 4
 """Jobs were given back unfinished: the time of ``--grace`` was over, or a second signal came."""
-
-EXIT_BUG: Final = 70
-"""The worker found itself in a wrong state (EX_SOFTWARE of sysexits.h)."""
 
 TICK_S: Final = 1.0
 """How often memory and age of children are looked at."""
@@ -50,54 +44,55 @@ GIVE_BACK_S: Final = 1.0
 class Supervisor:
     """Runs a worker from its start to its end."""
 
-    def __init__(self, settings: Settings, log: Log, live: Live | None = None) -> None:
+    def __init__(self, plan: Plan, log: Log, live: Live | None = None) -> None:
         """Connect nothing yet; ``live`` makes lines for a terminal.
 
         Raises ValueError for a bad address.
         """
         self._live = live
-        self._settings = settings
+        self._plan = plan
         self._log = log
         self._stop = Stop()
-        self._tally = Tally(settings.stop_after)
-        self._outage = Outage(log)
+        self._tally = Tally(plan.stop_after)
         self._pulse = Pulse()
-        self._common = Common(settings, self._tally, self._outage, self._stop, self._pulse)
-        self._groups = settings.groups()
-        self._crews = [self._crew(number) for number in range(settings.processes)]
+        outage = Outage(log)
+        numbers = count()
+        self._teams = [
+            Team(Common(stage, self._tally, outage, self._stop, self._pulse), log, numbers)
+            for stage in plan.stages
+        ]
+        self._scout = Scout(plan.stages[0].url, log, outage)
         self._wake, self._poke = os.pipe()
         self._signals = 0
         self._stopped_at = 0.0
-        self._has_begun = False
         self._code = 0
         for each in (self._wake, self._poke):
             os.set_blocking(each, False)
 
-    def _crew(self, number: int) -> Crew:
-        first = number * len(self._groups)
-        slots = [self._slot(first + place, names) for place, names in enumerate(self._groups)]
-        return Crew(slots, self._settings, self._log, self._stop)
-
-    def _slot(self, number: int, names: tuple[str, ...]) -> Slot:
-        source = Source(self._settings.url, expand(names, ()))
-        report = Report(self._log, self._tally)
-        return Slot(number, source, report, self._common)
-
     @property
     def _slots(self) -> list[Slot]:
-        return [slot for crew in self._crews for slot in crew.slots]
+        return [slot for team in self._teams for slot in team.slots]
+
+    @property
+    def _crews(self) -> list[Crew]:
+        return [crew for team in self._teams for crew in team.crews]
+
+    @property
+    def _has_begun(self) -> bool:
+        return all(team.has_begun for team in self._teams)
 
     def run(self) -> int:
         """Work until told to stop; return the exit code."""
         began = time.monotonic()
         with self._signals_handled():
-            for crew in self._crews:
-                crew.begin_threads(self._poke_main)
-                crew.start()
+            self._scout.start(self._stop.event)
+            for team in self._teams:
+                team.start(self._poke_main)
             while not self._is_over():
                 self._wait()
                 self._look(time.monotonic())
-            self._end()
+            for team in self._teams:
+                team.close()
         self._summary(time.monotonic() - began)
         return self._exit_code()
 
@@ -141,69 +136,25 @@ class Supervisor:
                 pass
 
     def _tick(self) -> float:
-        settings = self._settings
-        if self._stop.requested or any(not crew.is_settled for crew in self._crews):
+        plan = self._plan
+        if self._stop.requested or not all(team.is_settled for team in self._teams):
             return STOPPING_TICK_S
-        if settings.burst or settings.stop_after is not None or settings.idle_exit is not None:
+        if plan.burst or plan.stop_after is not None or plan.idle_exit is not None:
             return STOPPING_TICK_S
         return TICK_S if self._live is None else EVERY_S
 
     def _look(self, now: float) -> None:
         self._pulse.beat()
         self._reap_strangers()
-        for crew in self._crews:
-            crew.hear()
-            self._check(crew)
-            crew.look(now)
-            crew.recycle(now)
-        self._begin()
+        for team in self._teams:
+            if code := team.look(now, self._scout):
+                self._give_up(code)
         self._show(now)
         self._consider_stopping(now)
         if self._stop.requested:
             self._tally.wake()
-        for crew in self._crews:
-            crew.hand_out()
-            crew.nudge()
-            if self._stop.requested:
-                crew.finish()
-
-    def _check(self, crew: Crew) -> None:
-        """Stop if a handler cannot begin, or something is wrong with this program."""
-        if crew.bug is not None:
-            self._log.say("error", "bug", error=repr(crew.bug))
-            self._log.write("".join(traceback.format_exception(crew.bug)))
-            crew.bug = None
-            self._give_up(EXIT_BUG)
-        if crew.refused is None or self._stop.requested:
-            return
-        refused, crew.refused = crew.refused, None
-        self._log.say("error", "handler-refused", reason=refused.reason)
-        self._log.write(refused.traceback)
-        if not self._has_begun:
-            self._give_up(EXIT_CANNOT_START)
-
-    def _begin(self) -> None:
-        """Know the queues from the first child that is ready."""
-        ready = next((crew.ready for crew in self._crews if crew.ready is not None), None)
-        if self._has_begun or ready is None:
-            return
-        self._has_begun = True
-        self._tally.begin()
-        named: list[tuple[Slot, tuple[str, ...]]] = []
-        for crew in self._crews:
-            for slot, names in zip(crew.slots, self._groups, strict=True):
-                meant = names or ready.queues
-                named.append((slot, meant))
-                slot.outputs = ready.outputs
-                slot.source.want(expand(meant, ()))
-        if not any(names for _, names in named):
-            self._log.say("error", "no-queue", hint="say which with --queue")
-            self._give_up(EXIT_CANNOT_START)
-            return
-        Scout(self._settings.url, named, self._log, self._outage).start(self._stop.event)
-        queues = ",".join(sorted({name for _, names in named for name in names}))
-        address = self._slots[0].source.address
-        self._log.say("info", "working", queues=queues, slots=len(named), server=address)
+        for team in self._teams:
+            team.hand_out()
 
     def _consider_stopping(self, now: float) -> None:
         if not self._stop.requested and (self._signals or self._is_enough(now)):
@@ -212,7 +163,7 @@ class Supervisor:
             self._tally.wake()
             self._stopped_at = now
         elif self._stop.requested and not self._stop.aborting:
-            late = now > self._stopped_at + self._settings.grace
+            late = now > self._stopped_at + self._plan.grace
             if self._signals > 1 or late:
                 self._give_up(EXIT_GIVEN_UP)
 
@@ -224,14 +175,14 @@ class Supervisor:
 
     def _is_enough(self, now: float) -> bool:
         """Tell whether the worker has done what it was started for."""
-        settings, tally = self._settings, self._tally
+        plan, tally = self._plan, self._tally
         if not self._has_begun:
             return False
         if tally.is_used_up and not tally.busy:
             return True
-        if settings.burst and tally.is_all_done(len(self._slots)):
+        if plan.burst and tally.is_all_done(len(self._slots)):
             return True
-        idle = settings.idle_exit
+        idle = plan.idle_exit
         return idle is not None and not tally.busy and now >= tally.ended + idle
 
     def _give_up(self, code: int) -> None:
@@ -240,14 +191,13 @@ class Supervisor:
         self._stopped_at = time.monotonic()
         self._stop.abort()
         self._tally.wake()
-        for crew in self._crews:
-            if crew.child is not None:
-                crew.child.kill("the worker gave up")
+        for team in self._teams:
+            team.kill("the worker gave up")
 
     def _is_over(self) -> bool:
         if not self._stop.requested:
             return False
-        if all(crew.is_idle and crew.child is None for crew in self._crews):
+        if all(team.is_over for team in self._teams):
             return True
         return self._stop.aborting and time.monotonic() > self._stopped_at + GIVE_BACK_S
 
@@ -266,12 +216,6 @@ class Supervisor:
 
     # -- the end --------------------------------------------------------------------------------
 
-    def _end(self) -> None:
-        for slot in self._slots:
-            slot.inbox.put(None)
-        for crew in self._crews:
-            crew.close()
-
     def _summary(self, seconds: float) -> None:
         if self._live is not None:
             self._log.status("")
@@ -279,7 +223,7 @@ class Supervisor:
         self._log.say("info", "stopped", **counts, seconds=f"{seconds:.1f}")
 
     def _exit_code(self) -> int:
-        if not self._code and self._settings.fail_on_error:
+        if not self._code and self._plan.fail_on_error:
             failed = any(self._tally.counts[each] for each in FAILURES)
             return EXIT_FAILED if failed else 0
         return self._code
