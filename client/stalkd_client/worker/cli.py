@@ -18,6 +18,7 @@ from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
 from stalkd_client.worker.retrying import Rules
+from stalkd_client.worker.scaling import Range
 from stalkd_client.worker.settings import Plan, QueueSpec, Settings
 from stalkd_client.worker.supervisor import Supervisor
 
@@ -110,8 +111,12 @@ _FAILURES: Final = _options(
 
 _PROCESSES: Final = _options(
     click.option(
-        "-p", "--processes", type=click.IntRange(1, MOST_PROCESSES), default=1, show_default=True,
+        "-p", "--processes", type=click.IntRange(1, MOST_PROCESSES), show_default="1",
         metavar="N", help="How many processes run handlers.",
+    ),
+    click.option(
+        "--autoscale", metavar="MIN..MAX",
+        help="Run between MIN and MAX of them instead, as the work demands.",
     ),
     click.option(
         "-c", "--concurrency", type=click.IntRange(1, MOST_SLOTS), default=1, show_default=True,
@@ -210,16 +215,30 @@ def _stage(given: dict[str, Any]) -> Settings:
     if bool(command) == bool(given["handler"]):
         raise ValueError("name one handler: module:function, a module with tasks, or --exec")
     queues = tuple(map(QueueSpec.parse, given["queues"]))
+    least, processes = _processes(given)
     if command and not queues:
         raise ValueError("--exec needs --queue")
     _check(given)
     kept = (
-        "url", "processes", "concurrency", "prefetch", "attempts", "grace", "max_jobs", "max_age",
+        "url", "concurrency", "prefetch", "attempts", "grace", "max_jobs", "max_age",
         "max_memory", "burst",
     )  # fmt: skip
     return Settings(
-        setup=_setup(given, command), queues=queues, **{name: given[name] for name in kept}
-    )
+        setup=_setup(given, command), queues=queues, processes=processes, least=least,
+        **{name: given[name] for name in kept},
+    )  # fmt: skip
+
+
+def _processes(given: dict[str, Any]) -> tuple[int | None, int]:
+    """Return how many processes there are at least, None if that does not change, and at most."""
+    if given["autoscale"] is None:
+        return None, given["processes"] or 1
+    if given["processes"] is not None:
+        raise ValueError("say either --processes or --autoscale")
+    least, most = Range.parse(given["autoscale"])
+    if most > MOST_PROCESSES:
+        raise ValueError(f"--autoscale {least}..{most}: at most {MOST_PROCESSES} processes")
+    return least, most
 
 
 def _check(given: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A child and its slots: started, watched, and replaced when it has ended."""
+"""A child and its slots: started, watched, replaced when it has ended, or by one of new code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from stalkd_client.worker import packets
 from stalkd_client.worker.common import Common
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.messages import Ready, Refused
@@ -36,12 +35,14 @@ def pause_after(failures: int) -> float:
 class Crew:
     """One process at a time, with the same slots. All but the slots' threads is the main thread's.
 
-    ``refused`` is why a child could not begin; ``ready`` what the first has told.
+    ``refused`` is why a child could not begin; ``ready`` what the first has told. ``is_wanted``:
+    there shall be a child.
     """
 
     def __init__(self, slots: Sequence[Slot], common: Common, log: Log) -> None:
         self.slots = slots
         self.child: Child | None = None
+        self.is_wanted: bool = True
         self.refused: Refused | None = None
         self.ready: Ready | None = None
         self.start_at: float = 0.0
@@ -50,6 +51,7 @@ class Crew:
         self._setup = common.settings.setup._replace(slots=len(slots))
         self._log = log
         self._stop = common.stop
+        self._successor: Child | None = None
         self._returned: SimpleQueue[Child] = SimpleQueue()
         self._is_handed_out = False
         self._out = 0  # Slots that have the child's links.
@@ -58,18 +60,40 @@ class Crew:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start a child."""
+        """Have a child: the one that was started to follow, or a new one."""
+        self.child, self._successor = self._successor or self._new_child(), None
+        self._finished_at = None
+        self._is_handed_out = False
+
+    def _new_child(self) -> Child | None:
         try:
-            self.child = Child(self._setup, self._settings.max_jobs)
+            child = Child(self._setup, self._settings.max_jobs)
         except OSError as error:  # No memory, no descriptors: that may pass.
             self._failures += 1
             wait = max(FIRST_PAUSE_S, pause_after(self._failures))
             self.start_at = time.monotonic() + wait
             self._log.say("error", "process-not-started", error=error, wait=f"{wait:.1f}")
-            return
-        self._finished_at = None
-        self._is_handed_out = False
-        self._log.say("debug", "process-started", pid=self.child.pid)
+            return None
+        self._log.say("debug", "process-started", pid=child.pid)
+        return child
+
+    def reload(self) -> bool:
+        """Start a child with the code of now, to follow the one at work when it can begin.
+
+        Return False if that cannot be done.
+        """
+        self._successor = self._new_child()
+        return self._successor is not None
+
+    @property
+    def is_reloading(self) -> bool:
+        """Whether a child of new code is not at work yet."""
+        return self._successor is not None
+
+    @property
+    def children(self) -> list[Child]:
+        """The child at work, and the one to follow it, as far as there are."""
+        return [each for each in (self.child, self._successor) if each is not None]
 
     def begin_threads(self, poke: Callable[[], None]) -> None:
         """Start the threads of the slots; ``poke`` lets the main thread look."""
@@ -90,17 +114,25 @@ class Crew:
             poke()
 
     def hear(self) -> None:
-        """Read what the child says of itself."""
-        child = self.child
-        if child is None:
-            return
-        messages, _ = packets.receive_all(child.life)
-        for kind, *about in messages:
-            if kind == "Refused":
-                self.refused = Refused(*about)
-            else:
-                self.ready = Ready(*about)
-                child.is_ready, child.ready_at = True, time.monotonic()
+        """Read what children say of themselves."""
+        for child in self.children:
+            news = child.news()
+            if isinstance(news, Refused):
+                self.refused = news
+            elif news is not None:
+                self.ready = news
+        if self._successor is not None:
+            self._follow(self._successor)
+
+    def _follow(self, successor: Child) -> None:
+        """Let the child at work end when the next one can begin; drop one that cannot."""
+        if successor.poll():
+            successor.close()
+            for link in successor.links:
+                link.close()
+            self._successor = None
+        elif successor.is_ready and self.child is not None:
+            self.child.is_retiring = True
 
     def hand_out(self) -> None:
         """Give the links of a child that is ready to the slots."""
@@ -116,13 +148,22 @@ class Crew:
         child = self.child
         self._collect(now)
         if child is None:
-            if now >= self.start_at and not self._stop.requested:
+            if self.is_wanted and now >= self.start_at and not self._stop.requested:
                 self.start()
             return
+        if not self.is_wanted:
+            self._dismiss(child)
         if child.poll() and not self._out:
             self._replace(child, now)
         elif self._finished_at is not None and now > self._finished_at + self._settings.grace:
             child.kill("it did not end when it was told to")
+
+    def _dismiss(self, child: Child) -> None:
+        """Let a child end that there is no work for, after what it has."""
+        if child.is_ready:
+            child.is_retiring = True
+        else:
+            child.kill("it is not needed")
 
     def _collect(self, now: float) -> None:
         """Know which slots are done with the child."""
@@ -144,7 +185,7 @@ class Crew:
             self._failures = 0
         if child.is_retiring:
             self._log.say("info", "process-recycled", pid=child.pid, jobs=child.jobs_done)
-        elif not self._stop.requested:
+        elif self.is_wanted and not self._stop.requested:
             self._failures += 1
             wait = pause_after(self._failures)
             self.start_at = now + wait
@@ -172,15 +213,24 @@ class Crew:
 
     def nudge(self) -> None:
         """Wake slots that wait for jobs, if they shall not."""
-        if self._stop.requested or (self.child is not None and self.child.is_retiring):
+        is_ending = self.child is not None and self.child.is_retiring
+        if self._stop.requested or self._stop.is_quiet or is_ending:
             for slot in self.slots:
                 slot.source.has_tubes.set()
                 slot.source.interrupt()
 
     @property
     def is_settled(self) -> bool:
-        """Whether there is a child at work, and nothing about it is going to change by itself."""
-        return self.child is not None and self._is_handed_out and not self.child.is_retiring
+        """Whether nothing is going to change by itself."""
+        if self.child is None:
+            return not self.is_wanted
+        is_at_work = self._is_handed_out and not self.child.is_retiring
+        return is_at_work and self.is_wanted and self._successor is None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any slot holds jobs."""
+        return any(slot.is_busy for slot in self.slots)
 
     @property
     def is_idle(self) -> bool:
@@ -188,7 +238,9 @@ class Crew:
         return not self._out or all(slot.is_away for slot in self.slots)
 
     def finish(self) -> None:
-        """Tell a child that has no more to do to end."""
+        """Tell a child that has no more to do to end, and kill one that has not begun."""
+        if self._successor is not None:
+            self._successor.kill("the worker stops")
         if self.child is not None and not self.child.is_ready:
             self.child.kill("the worker stops")
         elif self.child is not None and self.is_idle:
@@ -197,7 +249,8 @@ class Crew:
 
     def close(self) -> None:
         """End what is left."""
-        if self.child is not None and not self.child.poll():
-            self.child.kill()
-            self.child.fate(0)
-            self.child.poll()
+        for child in self.children:
+            if not child.poll():
+                child.kill()
+                child.fate(0)
+                child.poll()

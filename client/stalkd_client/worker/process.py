@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from stalkd_client.worker import packets
 from stalkd_client.worker.link import Link
-from stalkd_client.worker.messages import Setup
+from stalkd_client.worker.messages import Ready, Refused, Setup
 
 
 class Child:
@@ -30,7 +31,7 @@ class Child:
         self.ready_at: float = 0.0
         self.jobs_done: int = 0
         self._most_jobs = most_jobs
-        self.is_ready = False
+        self.is_ready: bool = False
         self.is_retiring: bool = False
         self.kill_cause: str = ""
         self.killed_by: int | None = None
@@ -46,6 +47,18 @@ class Child:
     def pid(self) -> int:
         """The number of the process."""
         return self._process.pid
+
+    def news(self) -> Ready | Refused | None:
+        """Return whether it can begin, if it has said that since it was asked last."""
+        messages, _ = packets.receive_all(self.life)
+        news: Ready | Refused | None = None
+        for kind, *about in messages:
+            if kind == "Refused":
+                news = Refused(*about)
+            else:
+                news = Ready(*about)
+                self.is_ready, self.ready_at = True, time.monotonic()
+        return news
 
     def did_one(self) -> None:
         """Know that a job is done; after the last one it retires."""

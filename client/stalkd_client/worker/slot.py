@@ -56,6 +56,11 @@ class Slot:
         self._child: Child
         self._link: Link
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it holds jobs; for any thread."""
+        return self._is_busy
+
     def run(self, returned: Callable[[Child], None]) -> None:
         """Serve children until there will be no more; call ``returned`` when done with each."""
         while (given := self.inbox.get()) is not None:
@@ -133,6 +138,10 @@ class Slot:
     def _claim(self) -> int:
         """Return how many jobs to take now: none while enough are at hand, or all shall end."""
         if self._stop.requested or self._child.is_retiring or self._link.is_dead:
+            return 0
+        if self._stop.is_quiet:
+            if not self._hand and not self._endings:
+                self._stop.stay_quiet()
             return 0
         if not self._hand:
             self._is_dry = False

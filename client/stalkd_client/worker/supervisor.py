@@ -6,7 +6,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Final
@@ -16,7 +17,9 @@ from stalkd_client.worker.crew import Crew
 from stalkd_client.worker.live import EVERY_S, Live
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.outage import Outage
+from stalkd_client.worker.process import Child
 from stalkd_client.worker.pulse import Pulse
+from stalkd_client.worker.reloading import Reload
 from stalkd_client.worker.report import FAILURES
 from stalkd_client.worker.scout import Scout
 from stalkd_client.worker.settings import Plan
@@ -36,6 +39,15 @@ TICK_S: Final = 1.0
 
 STOPPING_TICK_S: Final = 0.01
 """... and everything while the worker stops, begins, or may be at its end."""
+
+SIGNALS: Final = {
+    signal.SIGTERM: "stop",
+    signal.SIGINT: "stop",
+    signal.SIGHUP: "reload",
+    signal.SIGUSR1: "quiet",
+    signal.SIGUSR2: "resume",
+}
+"""What is asked for by which signal."""
 
 GIVE_BACK_S: Final = 1.0
 """How long slots have for giving back jobs when all is given up; else closing does it."""
@@ -62,8 +74,10 @@ class Supervisor:
             for stage in plan.stages
         ]
         self._scout = Scout(plan.stages[0].url, log, outage)
+        self._reload = Reload(log)
         self._wake, self._poke = os.pipe()
-        self._signals = 0
+        self._asked: deque[str] = deque()
+        self._stops_asked = 0
         self._stopped_at = 0.0
         self._code = 0
         for each in (self._wake, self._poke):
@@ -78,6 +92,10 @@ class Supervisor:
         return [crew for team in self._teams for crew in team.crews]
 
     @property
+    def _children(self) -> list[Child]:
+        return [child for crew in self._crews for child in crew.children]
+
+    @property
     def _has_begun(self) -> bool:
         return all(team.has_begun for team in self._teams)
 
@@ -86,6 +104,7 @@ class Supervisor:
         began = time.monotonic()
         with self._signals_handled():
             self._scout.start(self._stop.event)
+            self._measure_if_needed()
             for team in self._teams:
                 team.start(self._poke_main)
             while not self._is_over():
@@ -96,17 +115,18 @@ class Supervisor:
         self._summary(time.monotonic() - began)
         return self._exit_code()
 
+    def _measure_if_needed(self) -> None:
+        """Have it known how much waits, if that is shown or decides on processes."""
+        if self._live is not None or any(team.is_scaled for team in self._teams):
+            self._scout.measure(self._poke_main)
+
     # -- signals --------------------------------------------------------------------------------
 
     @contextmanager
     def _signals_handled(self) -> Iterator[None]:
         signal.set_wakeup_fd(self._poke, warn_on_full_buffer=False)
-        handlers = {
-            signal.SIGTERM: self._told_to_stop,
-            signal.SIGINT: self._told_to_stop,
-            signal.SIGCHLD: lambda *_: None,  # It only wakes.
-        }
-        before = {number: signal.signal(number, act) for number, act in handlers.items()}
+        before = {number: signal.signal(number, self._signalled) for number in SIGNALS}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)  # It only wakes.
         try:
             yield
         finally:
@@ -114,8 +134,43 @@ class Supervisor:
                 signal.signal(number, act)
             signal.set_wakeup_fd(-1)
 
-    def _told_to_stop(self, _number: int, _frame: object) -> None:
-        self._signals += 1
+    def _signalled(self, number: int, _frame: object) -> None:
+        self._asked.append(SIGNALS[signal.Signals(number)])
+
+    # -- what is asked for ----------------------------------------------------------------------
+
+    def ask(self, what: str) -> None:
+        """Ask, from any thread, for one of ``stop``, ``reload``, ``quiet`` and ``resume``."""
+        self._asked.append(what)
+        self._poke_main()
+
+    def _obey(self) -> None:
+        """Do what was asked for."""
+        actions: dict[str, Callable[[], None]] = {
+            "stop": self._told_to_stop,
+            "reload": self._told_to_reload,
+            "quiet": self._told_to_be_quiet,
+            "resume": self._told_to_resume,
+        }
+        while self._asked:
+            actions[self._asked.popleft()]()
+
+    def _told_to_stop(self) -> None:
+        self._stops_asked += 1
+
+    def _told_to_reload(self) -> None:
+        if not self._stop.requested:
+            self._reload.request(self._crews)
+
+    def _told_to_be_quiet(self) -> None:
+        if not self._stop.is_quiet:
+            self._stop.be_quiet()
+            self._log.say("info", "quiet", busy=self._tally.busy)
+
+    def _told_to_resume(self) -> None:
+        if self._stop.is_quiet:
+            self._stop.be_loud()
+            self._log.say("info", "resumed")
 
     def _poke_main(self) -> None:
         with suppress(BlockingIOError):
@@ -127,9 +182,8 @@ class Supervisor:
         """Wait until something happens, or it is time to look at all."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        for crew in self._crews:
-            if crew.child is not None:
-                poll.register(crew.child.life, select.POLLIN)
+        for child in self._children:
+            poll.register(child.life, select.POLLIN)
         poll.poll(self._tick() * 1000)
         with suppress(BlockingIOError):
             while os.read(self._wake, 4096):
@@ -145,10 +199,12 @@ class Supervisor:
 
     def _look(self, now: float) -> None:
         self._pulse.beat()
+        self._obey()
         self._reap_strangers()
         for team in self._teams:
             if code := team.look(now, self._scout):
                 self._give_up(code)
+        self._reload.look()
         self._show(now)
         self._consider_stopping(now)
         if self._stop.requested:
@@ -157,14 +213,14 @@ class Supervisor:
             team.hand_out()
 
     def _consider_stopping(self, now: float) -> None:
-        if not self._stop.requested and (self._signals or self._is_enough(now)):
+        if not self._stop.requested and (self._stops_asked or self._is_enough(now)):
             self._log.say("info", "stopping", busy=self._tally.busy)
             self._stop.request()
             self._tally.wake()
             self._stopped_at = now
         elif self._stop.requested and not self._stop.aborting:
             late = now > self._stopped_at + self._plan.grace
-            if self._signals > 1 or late:
+            if self._stops_asked > 1 or late:
                 self._give_up(EXIT_GIVEN_UP)
 
     def _show(self, now: float) -> None:
@@ -205,7 +261,7 @@ class Supervisor:
         """As process 1 of a container, see off those whose parents have ended."""
         if os.getpid() != 1:
             return
-        ours = {crew.child.pid for crew in self._crews if crew.child is not None}
+        ours = {child.pid for child in self._children}
         with suppress(ChildProcessError):
             while (
                 found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from stalkd_client.worker.common import Common
@@ -11,7 +11,8 @@ from stalkd_client.worker.crew import Crew
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.messages import Refused
 from stalkd_client.worker.report import Report
-from stalkd_client.worker.scout import Scout
+from stalkd_client.worker.scaling import Range, Scale
+from stalkd_client.worker.scout import MEASURE_S, Scout
 from stalkd_client.worker.settings import expand
 from stalkd_client.worker.slot import Slot
 from stalkd_client.worker.source import Source
@@ -41,10 +42,21 @@ class Team:
             Crew([self._slot(next(numbers), names) for names in self._groups], common, log)
             for _ in range(self.settings.processes)
         ]
+        self._scale_at = 0.0
+        self._scale: Scale | None = None
+        if self.settings.least is not None:
+            self._scale = Scale(Range(self.settings.least, len(self.crews)), len(self._groups))
+            # The first one tells what the queues are.
+            self._want(self.crews[: max(1, self.settings.least)])
 
     def _slot(self, number: int, names: tuple[str, ...]) -> Slot:
         source = Source(self.settings.url, expand(names, ()))
         return Slot(number, source, Report(self._log, self._common.tally), self._common)
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the number of its processes changes with the work."""
+        return self._scale is not None
 
     @property
     def slots(self) -> list[Slot]:
@@ -55,7 +67,8 @@ class Team:
         """Start threads and processes; ``poke`` lets the main thread look."""
         for crew in self.crews:
             crew.begin_threads(poke)
-            crew.start()
+            if crew.is_wanted:
+                crew.start()
 
     def look(self, now: float, scout: Scout) -> int:
         """See to all processes; return the exit code if this cannot go on, else 0."""
@@ -65,7 +78,34 @@ class Team:
                 return code
             crew.look(now)
             crew.recycle(now)
+        if self._scale is not None and self.has_begun and now >= self._scale_at:
+            self._scale_at = now + MEASURE_S
+            self._rescale(self._scale, now, scout)
         return self._begin(scout)
+
+    # -- how many processes ---------------------------------------------------------------------
+
+    def _rescale(self, scale: Scale, now: float, scout: Scout) -> None:
+        """Have as many processes as the work demands."""
+        stop = self._common.stop
+        if stop.requested or stop.is_quiet:
+            return
+        wanted = [crew for crew in self.crews if crew.is_wanted]
+        busy = sum(slot.is_busy for slot in self.slots)
+        load = scout.load_of(self.names)
+        target = scale.target(now, load, busy, len(wanted))
+        if target != len(wanted):
+            about = {"processes": target, "before": len(wanted), "waiting": load.waiting}
+            self._log.say("info", "scaled", queues=",".join(self.names), **about)
+            # Those stay that work, or at least are there.
+            best = sorted(self.crews, key=lambda each: (not each.is_wanted, not each.is_busy))
+            self._want(best[:target])
+
+    def _want(self, wanted: Iterable[Crew]) -> None:
+        for crew in self.crews:
+            crew.is_wanted = crew in wanted
+
+    # -- what they say --------------------------------------------------------------------------
 
     def _trouble(self, crew: Crew) -> int:
         """Tell of a handler that cannot begin, or of something wrong with this program."""
@@ -107,6 +147,8 @@ class Team:
         self.names = tuple(sorted({*self.names, *names}))
         scout.look_for(slot, names)
         slot.source.want(expand(names, ()))
+
+    # -- beginning and ending -------------------------------------------------------------------
 
     def hand_out(self) -> None:
         """Let slots have processes that are ready, and know of those that shall end."""
