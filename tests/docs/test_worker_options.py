@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 from stalkd_client.jobs import Job
-from stalkd_client.worker import supervisor
+from stalkd_client.worker import exits
 from stalkd_client.worker.cli import stalk_worker
 from stalkd_client.worker.declaring import HandlerOptions
 from stalkd_client.worker.handlers import GIVEN
@@ -69,7 +69,7 @@ def test_defaults_are_in_the_page() -> None:
 
 
 def test_exit_codes_are_in_the_page() -> None:
-    codes = {value for name, value in vars(supervisor).items() if name.startswith("EXIT_")}
+    codes = {value for name, value in vars(exits).items() if name.startswith("EXIT_")}
     listed = re.findall(r"^\.It (\d+)", section("EXIT STATUS"), re.MULTILINE)
     assert set(map(int, listed)) == codes | {0, click.UsageError.exit_code}
 

@@ -14,7 +14,7 @@ from stalkd_client.worker.crew import LONGEST_PAUSE_S, pause_after
 from stalkd_client.worker.hand import Hand
 from stalkd_client.worker.held import Held
 from stalkd_client.worker.link import Link
-from stalkd_client.worker.live import Live
+from stalkd_client.worker.live import Live, Moment, table
 from stalkd_client.worker.logs import as_json, key_value
 from stalkd_client.worker.messages import Work
 from stalkd_client.worker.pace import Pace
@@ -78,10 +78,30 @@ def test_deaths_in_a_row_are_replaced_ever_later() -> None:
 
 def test_the_line_tells_a_rate() -> None:
     live = Live()
-    assert live.line(0.0, {}, 0, 2) == "0 done, 0 failed, 0/s, 0 of 2 slots busy"
+    nothing = Moment({}, {}, {}, 0, 2)
+    assert live.line(0.0, nothing) == "0 done, 0 failed, 0/s, 0 of 2 slots busy"
     counts = {"done": 1500, "buried": 2, "moved": 1, "retried": 4}
-    line = live.line(0.5, counts, 1, 2)
-    assert line == "1,500 done, 3 failed, 4 retried, 3,006/s, 1 of 2 slots busy"
+    line = live.line(0.5, Moment(counts, {"mail": counts}, {"mail": 7_000}, 1, 2))
+    assert line == "1,500 done, 3 failed, 4 retried, 3,006/s, 7,000 waiting, 1 of 2 slots busy"
+
+
+def test_the_line_tells_of_each_queue_if_there_are_several() -> None:
+    by_queue = {"mail": {"done": 3, "buried": 1}, "late": {"done": 2}}
+    moment = Moment({"done": 5, "buried": 1}, by_queue, {"mail": 4, "later": 0}, 0, 1)
+    assert Live().line(0.0, moment) == (
+        "5 done, 1 failed, 0/s, 4 waiting, 0 of 1 slots busy"
+        " | late: 2 done | later: 0 done | mail: 3 done, 1 failed, 4 waiting"
+    )
+
+
+def test_the_table_at_the_end() -> None:
+    assert table({}) == ""
+    told = table({"mail": {"done": 1234, "buried": 1, "moved": 2, "died": 9}, "a": {"retried": 1}})
+    assert told == (
+        "queue   done  failed  retried  lost\n"
+        "a          0       0        1     0\n"
+        "mail   1,234       3        0     0\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Report:
         """Tell that a job has ended, and how."""
         held, result, status = ending.held, ending.result, ending.status
         tally = self._tally
-        tally.add(status)
+        tally.add(status, held.job.tube)
         if status == "returned":
             tally.give_back()
         elif status in {"done", "moved", "buried"}:
@@ -49,14 +49,14 @@ class Report:
 
     def lost(self, held: Held, result: Result, reason: Exception | None) -> None:
         """Tell that a job was not this worker's any more when it was done."""
-        self._tally.add("lost")
+        self._tally.add("lost", held.job.tube)
         self._tally.ended_one()
         why = "the lease was over before the work was" if reason is None else str(reason)
         self._line("lost", held, result, reason=why)
 
     def died(self, held: Held, cause: str) -> None:
         """Tell that a child died with a job."""
-        self._tally.add("died")
+        self._tally.add("died", held.job.tube)
         about = {"queue": held.job.tube, "id": held.job.id, "attempt": held.attempt}
         self._log.say("error", "process-died", **about, cause=cause)
 

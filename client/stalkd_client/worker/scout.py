@@ -58,6 +58,11 @@ class Scout:
         found = [loads[name] for name in expand(names, list(loads)) if name in loads]
         return Load(sum(each.waiting for each in found), max((e.oldest for e in found), default=0))
 
+    def waiting_in(self, names: Sequence[str]) -> dict[str, int]:
+        """Return how many jobs wait in each of these queues, as far as that is known."""
+        loads = self.loads
+        return {name: loads[name].waiting for name in expand(names, list(loads)) if name in loads}
+
     def start(self, end: threading.Event) -> None:
         """Look until the end, if there is anything to look for."""
         threading.Thread(target=self._run, args=(end,), daemon=True).start()

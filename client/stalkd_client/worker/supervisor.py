@@ -14,7 +14,8 @@ from typing import Final
 
 from stalkd_client.worker.common import Common
 from stalkd_client.worker.crew import Crew
-from stalkd_client.worker.live import EVERY_S, Live
+from stalkd_client.worker.exits import EXIT_FAILED, EXIT_GIVEN_UP
+from stalkd_client.worker.live import EVERY_S, Live, Moment, table
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.outage import Outage
 from stalkd_client.worker.process import Child
@@ -27,12 +28,6 @@ from stalkd_client.worker.slot import Slot
 from stalkd_client.worker.stopping import Stop
 from stalkd_client.worker.tally import Tally
 from stalkd_client.worker.team import Team
-
-EXIT_FAILED: Final = 3
-"""With ``--fail-on-error``: a job has failed."""
-
-EXIT_GIVEN_UP: Final = 4
-"""Jobs were given back unfinished: the time of ``--grace`` was over, or a second signal came."""
 
 TICK_S: Final = 1.0
 """How often memory and age of children are looked at."""
@@ -226,8 +221,15 @@ class Supervisor:
     def _show(self, now: float) -> None:
         """Tell a terminal how it goes."""
         if self._live is not None and self._has_begun and now >= self._live.due:
-            tally = self._tally
-            self._log.status(self._live.line(now, tally.counts, tally.busy, len(self._slots)))
+            tally, served = self._tally, [name for team in self._teams for name in team.names]
+            moment = Moment(
+                tally.counts,
+                tally.counts_of_queues(),
+                self._scout.waiting_in(served),
+                tally.busy,
+                sum(len(crew.slots) for crew in self._crews if crew.is_wanted),
+            )
+            self._log.status(self._live.line(now, moment))
 
     def _is_enough(self, now: float) -> bool:
         """Tell whether the worker has done what it was started for."""
@@ -275,6 +277,7 @@ class Supervisor:
     def _summary(self, seconds: float) -> None:
         if self._live is not None:
             self._log.status("")
+            self._log.write(table(self._tally.counts_of_queues()))
         counts = {name: self._tally.counts[name] for name in sorted(self._tally.counts)}
         self._log.say("info", "stopped", **counts, seconds=f"{seconds:.1f}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -18,11 +18,13 @@ LOOK_AGAIN_S: Final = 1.0
 class Tally:
     """Counts what happens; ``stop_after`` is how many jobs may be worked on at all.
 
-    ``busy`` is how many slots hold jobs, ``ended`` when the last job ended.
+    ``counts`` are of ends of jobs, ``by_queue`` the same for each queue. ``busy`` is how many slots
+    hold jobs, ``ended`` when the last job ended.
     """
 
     def __init__(self, stop_after: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.counts: Counter[str] = Counter()
+        self.by_queue: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.busy: int = 0
         self._left = stop_after
         self._claimed = 0
@@ -76,10 +78,16 @@ class Tally:
 
     # -- what happened --------------------------------------------------------------------------
 
-    def add(self, event: str, count: int = 1) -> None:
-        """Count something."""
+    def add(self, event: str, queue: str) -> None:
+        """Count something that happened to a job of a queue."""
         with self._changed:
-            self.counts[event] += count
+            self.counts[event] += 1
+            self.by_queue[queue][event] += 1
+
+    def counts_of_queues(self) -> dict[str, Counter[str]]:
+        """Return the counts of each queue, as they are now."""
+        with self._changed:
+            return {name: counts.copy() for name, counts in self.by_queue.items()}
 
     def ended_one(self, due: float = 0.0) -> None:
         """Know that a job has ended; one that was put off is ready again at ``due``."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
 
 from stalkd_client.worker.common import Common
 from stalkd_client.worker.crew import Crew
+from stalkd_client.worker.exits import EXIT_BUG, EXIT_CANNOT_START
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.messages import Refused
 from stalkd_client.worker.report import Report
@@ -16,12 +16,6 @@ from stalkd_client.worker.scout import MEASURE_S, Scout
 from stalkd_client.worker.settings import expand
 from stalkd_client.worker.slot import Slot
 from stalkd_client.worker.source import Source
-
-EXIT_CANNOT_START: Final = 1
-"""The handler cannot be imported, or its ``pre_handling`` fails."""
-
-EXIT_BUG: Final = 70
-"""The worker found itself in a wrong state (EX_SOFTWARE of sysexits.h)."""
 
 
 class Team:

@@ -1,0 +1,17 @@
+"""Exit codes of ``stalk-worker``; those of the command line itself are click's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EXIT_CANNOT_START: Final = 1
+"""The handler cannot be imported, or its ``pre_handling`` fails."""
+
+EXIT_FAILED: Final = 3
+"""With ``--fail-on-error``: a job has failed."""
+
+EXIT_GIVEN_UP: Final = 4
+"""Jobs were given back unfinished: the time of ``--grace`` was over, or a second signal came."""
+
+EXIT_BUG: Final = 70
+"""The worker found itself in a wrong state (EX_SOFTWARE of sysexits.h)."""
