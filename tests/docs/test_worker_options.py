@@ -2,11 +2,12 @@
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import click
 from stalkd_client.jobs import Job
-from stalkd_client.worker import exits
+from stalkd_client.worker import JobContext, exits
 from stalkd_client.worker.cli import stalk_worker
 from stalkd_client.worker.declaring import HandlerOptions
 from stalkd_client.worker.handlers import GIVEN
@@ -99,3 +100,9 @@ def test_what_a_handler_can_declare_is_in_the_page() -> None:
     listed = section("DECLARING")
     for name in HandlerOptions.__annotations__:
         assert re.search(rf"\b{name}\b", listed), name
+
+
+def test_what_hooks_get_is_in_the_page() -> None:
+    listed = re.findall(r"^\.It Li (.*)$", section("HOOKS"), re.MULTILINE)
+    described = [name for line in listed for name in line.split(" , ")]
+    assert sorted(described) == sorted(each.name for each in fields(JobContext))

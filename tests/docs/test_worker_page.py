@@ -27,7 +27,7 @@ def workers_of(block: Block) -> list[str]:
 
 
 def test_there_are_examples() -> None:
-    assert (len(FILES), len(SCRIPTS)) == (8, 5)
+    assert (len(FILES), len(SCRIPTS)) == (9, 6)
     assert f"stalk-worker {FIRST.replace('shop:double ', '')} shop:double" in PAGE
 
 

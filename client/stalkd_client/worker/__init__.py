@@ -6,10 +6,20 @@ What handlers need of it is here; nothing else is loaded by that.
 from __future__ import annotations
 
 from stalkd_client.worker.declaring import handler
+from stalkd_client.worker.middleware import JobContext, Middleware
 from stalkd_client.worker.retrying import Retry, Route
 from stalkd_client.worker.task import CurrentJob, SoftTimeLimitError
 
-__all__ = ["CurrentJob", "Retry", "Route", "SoftTimeLimitError", "handler", "main"]
+__all__ = [
+    "CurrentJob",
+    "JobContext",
+    "Middleware",
+    "Retry",
+    "Route",
+    "SoftTimeLimitError",
+    "handler",
+    "main",
+]
 
 
 def main() -> None:

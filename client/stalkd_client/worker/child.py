@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn
 from stalkd_client import codecs
 from stalkd_client.codecs import Codec
 from stalkd_client.tasks import envelope
-from stalkd_client.worker import executors, packets
+from stalkd_client.worker import executors, hooks, packets
 from stalkd_client.worker.command import Command, Lines
 from stalkd_client.worker.declaring import Declared
 from stalkd_client.worker.executors import Ends
@@ -103,6 +103,9 @@ def _load(setup: Setup) -> Handler:
         backoff=setup.backoff,
         max_delay=setup.max_delay,
         on_error={find_error(name): Route(queue, delay) for name, queue, delay in setup.on_error},
+        before=tuple(map(hooks.find_hook, setup.before)),
+        after=tuple(map(hooks.find_hook, setup.after)),
+        middleware=tuple(map(hooks.find_hook, setup.middleware)),
     )
     if setup.command:
         command = (Lines if setup.iter_output else Command)(setup.command)
@@ -123,6 +126,7 @@ def _runner(setup: Setup, handler: Handler) -> Runner:
         outputs=bool(declared.output),
         iter_output=bool(declared.iter_output),
         time_limit=setup.time_limit,
+        hooks=hooks.make(declared, may_await=handler.is_async),
     )
 
 

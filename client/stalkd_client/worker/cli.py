@@ -75,6 +75,21 @@ _WHAT: Final = _options(
     click.option("--iter-output", is_flag=True, help="Put each element of what it returns."),
 )  # fmt: skip
 
+_HOOKS: Final = _options(
+    click.option(
+        "--before", multiple=True, metavar="MODULE:FUNC",
+        help="Call this before each job. Repeatable.",
+    ),
+    click.option(
+        "--after", multiple=True, metavar="MODULE:FUNC",
+        help="Call this after each job. Repeatable.",
+    ),
+    click.option(
+        "--middleware", multiple=True, metavar="MODULE:CLASS",
+        help="Make one of it in each process, and call its before and after. Repeatable.",
+    ),
+)  # fmt: skip
+
 _FAILURES: Final = _options(
     click.option(
         "--retry-on", multiple=True, metavar="EXC", help="Try again after this error. Repeatable."
@@ -170,6 +185,7 @@ _ENDING: Final = _options(
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @_WHAT
 @_FAILURES
+@_HOOKS
 @_PROCESSES
 @_ENDING
 @click.version_option(None, "-v", "--version", package_name="stalkd", help="Show the version.")
@@ -247,6 +263,11 @@ def _check(given: dict[str, Any]) -> None:
     find_codec(given["codec"] or "json", trusted=given["trusted"])
     for queue in given["outputs"]:
         check_tube(queue)
+    for option in ("before", "after", "middleware"):
+        for name in given[option]:
+            module, _, path = name.partition(":")
+            if not (module and path):
+                raise ValueError(f"--{option} {name!r} is not MODULE:NAME")
 
 
 def _setup(given: dict[str, Any], command: tuple[str, ...]) -> Setup:
@@ -265,6 +286,9 @@ def _setup(given: dict[str, Any], command: tuple[str, ...]) -> Setup:
         backoff=given["backoff"] or None,
         max_delay=given["max_delay"],
         on_error=tuple(map(_route, given["on_error"])),
+        before=given["before"],
+        after=given["after"],
+        middleware=given["middleware"],
         time_limit=given["time_limit"],
         soft_time_limit=given["soft_time_limit"],
     )

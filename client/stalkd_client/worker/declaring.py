@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self, TypedDict, TypeVar, Unpack
 
 from stalkd_client.arguments import check_numbers, check_tube
+from stalkd_client.worker.middleware import Hook
 from stalkd_client.worker.retrying import Route, Rules
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,7 +17,7 @@ MARK: Final = "__stalkd_handler__"
 
 
 class HandlerOptions(TypedDict, total=False):
-    """What ``@handler`` takes: a queue or several, and classes of exceptions."""
+    """What ``@handler`` takes: a queue or several, classes of exceptions, functions, classes."""
 
     queue: str | Iterable[str]
     output: str | Iterable[str]
@@ -28,6 +29,9 @@ class HandlerOptions(TypedDict, total=False):
     backoff: bool
     max_delay: float
     on_error: Mapping[type[BaseException], str | Route]
+    before: Hook | Iterable[Hook]
+    after: Hook | Iterable[Hook]
+    middleware: Callable[[], Any] | Iterable[Callable[[], Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,9 @@ class Declared:
     backoff: bool | None = None
     max_delay: float | None = None
     on_error: Mapping[type[BaseException], Route] | None = None
+    before: tuple[Hook, ...] = ()
+    after: tuple[Hook, ...] = ()
+    middleware: tuple[Callable[[], Any], ...] = ()
 
     def but(self, other: Self) -> Self:
         """Return the same, with what the other says instead."""
@@ -63,7 +70,9 @@ def handler(**options: Unpack[HandlerOptions]) -> Callable[[F], F]:
         def fetch(url: str) -> str: ...
 
     The names are those of the options of the command, which win where they are given; ``on_error``
-    gives queues, or ``Route(queue, delay)``. Raises TypeError, ValueError.
+    gives queues, or ``Route(queue, delay)``. ``before`` and ``after`` are functions of a
+    ``JobContext``, or several; ``middleware`` classes like ``Middleware``. Raises TypeError,
+    ValueError.
     """
     declared = _read(dict(options))
 
@@ -89,6 +98,8 @@ def _read(options: dict[str, Any]) -> Declared:
     routes = options.get("on_error")
     if routes is not None:
         options["on_error"] = {kind: _route(route) for kind, route in routes.items()}
+    for name in ("before", "after", "middleware"):
+        options[name] = _callables(name, options.get(name, ()))
     for name in ("retry_delay", "max_delay"):
         if options.get(name) is not None:
             check_numbers(**{name: options[name]})
@@ -97,6 +108,15 @@ def _read(options: dict[str, Any]) -> Declared:
 
 def _several(given: Any, one: type) -> tuple[Any, ...]:
     return (given,) if isinstance(given, one) else tuple(given)
+
+
+def _callables(name: str, given: Any) -> tuple[Any, ...]:
+    several = (given,) if callable(given) else tuple(given)
+    for each in several:
+        if not callable(each):
+            what = "class" if name == "middleware" else "function"
+            raise TypeError(f"{name}: {each!r} is no {what}")
+    return several
 
 
 def _route(given: str | Route) -> Route:

@@ -41,10 +41,10 @@ class Handler:
     def is_async(self) -> bool:
         """Whether it belongs into an event loop: all that it may call is async."""
         called = [self.function] if self.function else list(self.tasks.values())
-        return bool(called) and all(map(_is_async, called))
+        return bool(called) and all(map(is_async, called))
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
+def is_async(function: Callable[..., Any]) -> bool:
     """Tell whether calling it gives a coroutine; an object may have an async ``__call__``."""
     called = getattr(function, "__call__", None)  # noqa: B004 - it is not asked whether
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
@@ -58,14 +58,20 @@ def find(spec: str) -> Handler:
     module, _, path = spec.partition(":")
     if path in {"", "*"}:
         return _of_tasks(module, import_module(module))
+    found = walk(module, path)
+    if isinstance(found, Task):
+        return Handler(tasks=load(spec), queues=(found.queue,))
+    return _of_object(spec, found)
+
+
+def walk(module: str, path: str) -> Any:
+    """Import a module, and return what it has under a dotted path. Raises as ``find``."""
     found: Any = import_module(module)
     for part in path.split("."):
         if not hasattr(found, part):
             raise BadHandlerError(f"{module} has no {path}")
         found = getattr(found, part)
-    if isinstance(found, Task):
-        return Handler(tasks=load(spec), queues=(found.queue,))
-    return _of_object(spec, found)
+    return found
 
 
 def _of_tasks(name: str, module: object) -> Handler:

@@ -5,7 +5,7 @@ Tuples with names are made of them at both ends, as a class would cost more than
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 
 class Work(NamedTuple):
@@ -34,14 +34,18 @@ class Reply(NamedTuple):
     body: bytes
 
 
-ResultKind = Literal["ack", "retry", "move", "bury", "late", "extend"]
+ResultKind = Literal["ack", "retry", "move", "bury", "late", "extend", "hook"]
+
+NO_ENDS: Final[frozenset[ResultKind]] = frozenset({"extend", "hook"})
+"""What is said of a job that goes on."""
 
 
 class Result(NamedTuple):
     """What became of a job in a child.
 
     ``late``: its lease was over before it could begin. ``extend`` is no end: it may take
-    ``delay`` seconds from now. The others are those of a ``Verdict``.
+    ``delay`` seconds from now. Nor is ``hook``: that has failed, and ``task`` is its name. The
+    others are those of a ``Verdict``.
     """
 
     id: int
@@ -75,6 +79,9 @@ class Setup(NamedTuple):
     backoff: bool | None
     max_delay: float | None
     on_error: tuple[tuple[str, str, float], ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    middleware: tuple[str, ...]
     time_limit: float | None
     soft_time_limit: float | None
 

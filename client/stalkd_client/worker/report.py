@@ -8,7 +8,7 @@ from typing import Final
 from stalkd_client.worker.endings import Ending
 from stalkd_client.worker.held import Held
 from stalkd_client.worker.logs import Log
-from stalkd_client.worker.messages import Result
+from stalkd_client.worker.messages import Result, Trouble
 from stalkd_client.worker.tally import Tally
 
 LEVEL: Final = {
@@ -59,6 +59,15 @@ class Report:
         self._tally.add("died", held.job.tube)
         about = {"queue": held.job.tube, "id": held.job.id, "attempt": held.attempt}
         self._log.say("error", "process-died", **about, cause=cause)
+
+    def hook_failed(self, held: Held, result: Result) -> None:
+        """Tell that a hook of a job has failed; at level debug, also where."""
+        trouble = result.trouble or Trouble("", "")
+        about = {"queue": held.job.tube, "id": held.job.id, "hook": result.task}
+        about["error"] = f"{trouble.type}: {trouble.message}"
+        if self._log.shows("debug"):
+            about["traceback"] = trouble.traceback
+        self._log.say("error", "hook-failed", **about)
 
     def refused(self, ending: Ending, error: Exception) -> None:
         """Tell that something could not be stored."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stalkd_client.arguments import NO_LIMIT_S
 from stalkd_client.codecs import Codec
@@ -17,29 +17,42 @@ from stalkd_client.tasks.arguments import Arguments, check, signature_of
 from stalkd_client.tasks.envelope import RESULT_TTL_S, Envelope
 from stalkd_client.tasks.names import resolve
 from stalkd_client.tasks.runner import run
+from stalkd_client.worker import hooks
 from stalkd_client.worker.handlers import Extras, Handler
+from stalkd_client.worker.hooks import STATUS, Hooks, Tell
 from stalkd_client.worker.messages import Reply, Result, Trouble, Work
-from stalkd_client.worker.retrying import Rules, Verdict, decide
+from stalkd_client.worker.middleware import JobContext
+from stalkd_client.worker.retrying import Rules, decide
 from stalkd_client.worker.task import CurrentJob
 
 Limit = Callable[[], AbstractContextManager[object]]
 """What a handler runs inside of: it ends the soft time limit."""
 
-Tell = Callable[[Result], None]
-
 
 @dataclass(slots=True)
 class Call:
-    """A call that is ready to be made; ``envelope`` if the body was one."""
+    """A call that is ready to be made; ``envelope`` if the body was one.
+
+    With an ``error`` there is none to be made: why the body is no call.
+    """
 
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     envelope: Envelope | None = None
+    error: BaseException | None = None
+
+
+class Came(NamedTuple):
+    """What came of a call: a value and the bodies of outputs, or an error."""
+
+    value: object = None
+    outputs: tuple[bytes, ...] = ()
+    error: BaseException | None = None
 
 
 class Runner:
-    """Runs jobs with one handler. ``chance`` gives numbers from 0 to 1."""
+    """Runs jobs with one handler."""
 
     def __init__(
         self,
@@ -50,7 +63,7 @@ class Runner:
         outputs: bool = False,
         iter_output: bool = False,
         time_limit: float | None = None,
-        chance: Callable[[], float] = random.random,
+        hooks: Hooks | None = None,
     ) -> None:
         self._handler = handler
         self._codec = codec
@@ -58,39 +71,57 @@ class Runner:
         self._outputs = outputs
         self._iter = iter_output
         self._time_limit = time_limit
-        self._chance = chance
+        self._hooks = hooks or None
         self._extras = Extras(rules.max_retries, 0 if handler.tasks else 1)
 
     def perform(self, work: Work, tell: Tell, limit: Limit) -> Result:
         """Run a job here and now."""
-        begun, call = time.monotonic(), None
+        begun = time.monotonic()
         if begun >= work.starts_before:
             return Result(work.id, "late")
-        try:
-            call = self._prepare(work, tell)
-            with limit():
-                value = self._call(call)
-                outputs = self._written(value)
-        except BaseException as error:  # noqa: BLE001 - also SystemExit: it is the job that failed
-            return self._failed(work, call, error, time.monotonic() - begun)
-        return self._done(work, call, value, outputs, time.monotonic() - begun)
+        call = self._prepare(work, tell)
+        if self._hooks is None:
+            return self._ended(work, call, self._attempt(call, limit), begun)
+        context = _context(work, call)
+        hooks.call(self._hooks.before, context, tell)
+        handled = time.monotonic()
+        came = self._attempt(call, limit)
+        context.duration = time.monotonic() - handled
+        result = self._ended(work, call, came, begun)
+        context.status, context.exception = STATUS[result.kind], came.error
+        hooks.call(self._hooks.after, context, tell)
+        del context, came  # They have the error, whose traceback has this frame: a cycle.
+        return result._replace(seconds=time.monotonic() - begun)
 
     async def perform_async(
         self, work: Work, tell: Tell, limit: AsyncLimit, failures: Failures
     ) -> Result:
         """Run a job whose handler is async; ``failures`` are its own and not the event loop's."""
-        begun, call = time.monotonic(), None
+        begun = time.monotonic()
         if begun >= work.starts_before:
             return Result(work.id, "late")
-        try:
-            call = self._prepare(work, tell)
-            value = await limit(_await(call))
-            outputs = self._written(value)
-        except failures as error:
-            return self._failed(work, call, error, time.monotonic() - begun)
-        return self._done(work, call, value, outputs, time.monotonic() - begun)
+        call = self._prepare(work, tell)
+        if self._hooks is None:
+            return self._ended(work, call, await self._attempt_async(call, limit, failures), begun)
+        context = _context(work, call)
+        await hooks.call_async(self._hooks.before, context, tell)
+        handled = time.monotonic()
+        came = await self._attempt_async(call, limit, failures)
+        context.duration = time.monotonic() - handled
+        result = self._ended(work, call, came, begun)
+        context.status, context.exception = STATUS[result.kind], came.error
+        await hooks.call_async(self._hooks.after, context, tell)
+        del context, came  # They have the error, whose traceback has this frame: a cycle.
+        return result._replace(seconds=time.monotonic() - begun)
 
     def _prepare(self, work: Work, tell: Tell) -> Call:
+        """Read the body; what is wrong with it is the call's ``error``."""
+        try:
+            return self._read(work, tell)
+        except BaseException as error:  # noqa: BLE001 - a pickle may raise anything
+            return Call(_nothing, (), {}, self._envelope(work), error)
+
+    def _read(self, work: Work, tell: Tell) -> Call:
         """Read the body. Raises what the codec raises, BadEnvelopeError, UnknownTaskError."""
 
         def extend(seconds: float) -> None:
@@ -106,6 +137,25 @@ class Runner:
         extras = self._extras.of(function, job)
         return Call(function, envelope.args, {**envelope.kwargs, **extras}, envelope)
 
+    def _attempt(self, call: Call, limit: Limit) -> Came:
+        if call.error is not None:
+            return _broken(call)
+        try:
+            with limit():
+                value = self._call(call)
+                return Came(value, self._written(value))
+        except BaseException as error:  # noqa: BLE001 - also SystemExit: it is the job that failed
+            return Came(error=error)
+
+    async def _attempt_async(self, call: Call, limit: AsyncLimit, failures: Failures) -> Came:
+        if call.error is not None:
+            return _broken(call)
+        try:
+            value = await limit(_await(call))
+            return Came(value, self._written(value))
+        except failures as error:
+            return Came(error=error)
+
     def _call(self, call: Call) -> Any:
         if call.envelope is None:
             return call.function(*call.args, **call.kwargs)
@@ -120,20 +170,21 @@ class Runner:
             return ()
         return tuple(map(self._codec.dumps, value if self._iter else (value,)))
 
-    def _done(
-        self, work: Work, call: Call, value: object, outputs: tuple[bytes, ...], seconds: float
-    ) -> Result:
+    def _ended(self, work: Work, call: Call, came: Came, begun: float) -> Result:
+        seconds = time.monotonic() - begun
+        if came.error is not None:
+            return self._failed(work, call.envelope, came.error, seconds)
         reply, task = None, ""
         if call.envelope is not None:
             task = call.envelope.task
-            reply = self._reply(work, call.envelope, outcomes.Outcome("done", value))
-        return Result(work.id, "ack", seconds, task=task, outputs=outputs, reply=reply)
+            reply = self._reply(work, call.envelope, outcomes.Outcome("done", came.value))
+        return Result(work.id, "ack", seconds, task=task, outputs=came.outputs, reply=reply)
 
     def _failed(
-        self, work: Work, call: Call | None, error: BaseException, seconds: float
+        self, work: Work, envelope: Envelope | None, error: BaseException, seconds: float
     ) -> Result:
-        verdict = self._judge(error, work.attempt)
-        envelope = self._envelope(work) if call is None else call.envelope
+        chance = random.random()  # noqa: S311 - it spreads retries, and is no secret
+        verdict = decide(error, work.attempt, self._rules, chance)
         told = outcomes.failed(error)
         reply = None
         if envelope is not None and verdict.kind != "retry":
@@ -149,16 +200,13 @@ class Runner:
             trouble=Trouble(told.type, told.message, told.traceback),
         )
 
-    def _judge(self, error: BaseException, attempt: int) -> Verdict:
-        return decide(error, attempt, self._rules, self._chance())
-
     def _envelope(self, work: Work) -> Envelope | None:
         """Read a body of which no call could be made: who waits for a reply shall have one."""
         if not self._handler.tasks:
             return None
         try:
             return Envelope.decode(work.body, self._codec)
-        except Exception:  # noqa: BLE001 - then nobody can be told
+        except BaseException:  # noqa: BLE001 - then nobody can be told
             return None
 
     def _reply(self, work: Work, envelope: Envelope, outcome: outcomes.Outcome) -> Reply | None:
@@ -167,6 +215,26 @@ class Runner:
         body = outcomes.encode(work.id, envelope.task, outcome, self._codec)
         ttl = envelope.reply_ttl  # The producer's; a server refuses NaN, and what is below 0.
         return Reply(envelope.reply, ttl if 0 < ttl <= NO_LIMIT_S else RESULT_TTL_S, body)
+
+
+def _nothing() -> None:
+    """Stand for a function where there is none to be called."""
+
+
+def _broken(call: Call) -> Came:
+    """Return why a call cannot be made, and let go of it: it has a traceback with our frames."""
+    came, call.error = Came(error=call.error), None
+    return came
+
+
+def _context(work: Work, call: Call) -> JobContext:
+    """Return what hooks are told: what the job says, without what is added for the handler."""
+    context = JobContext(work.queue, work.id, work.attempt, args=call.args)
+    if call.envelope is not None:
+        context.task = call.envelope.task
+        if call.error is None:
+            context.kwargs = call.envelope.kwargs
+    return context
 
 
 Failures = tuple[type[BaseException], ...]

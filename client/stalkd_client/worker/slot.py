@@ -19,7 +19,7 @@ from stalkd_client.worker.endings import Ending, ending
 from stalkd_client.worker.hand import Hand
 from stalkd_client.worker.held import Held
 from stalkd_client.worker.link import Link
-from stalkd_client.worker.messages import Result
+from stalkd_client.worker.messages import NO_ENDS, Result
 from stalkd_client.worker.pace import SLOW_S, Pace
 from stalkd_client.worker.process import Child
 from stalkd_client.worker.report import Report
@@ -215,7 +215,7 @@ class Slot:
         wait = self._hand.due() - time.monotonic()
         results = self._link.wait(min(wait, 3600.0), wake)
         now = time.monotonic()
-        ended = [each for each in results if each.kind != "extend"]
+        ended = [each for each in results if each.kind not in NO_ENDS]
         for result in results:
             self._heard(result, now)
         if ended:
@@ -228,6 +228,9 @@ class Slot:
             return
         if result.kind == "extend":
             held.limit_at = now + result.delay
+            return
+        if result.kind == "hook":
+            self._report.hook_failed(held, result)
             return
         self._child.did_one()
         if result.kind == "late":
