@@ -428,3 +428,22 @@ def test_nothing_is_asked_of_the_server_while_there_is_nothing_to_do(url: str, t
         time.sleep(1.5)  # Nothing can be waited for: it is about what does not happen.
         assert commands(client) == before
         assert made.stop() == 0
+
+
+ODD = ["odd", "interrupt", "exit", "closed"]
+
+
+@pytest.mark.parametrize("slots", ["1", "3"])
+@pytest.mark.parametrize(
+    "handler", [["raises_odd"], ["async_raises_odd"], ["async_raises_odd", "trio"]]
+)
+def test_whatever_a_handler_raises_is_its_own_error(
+    url: str, tube: str, handler: list[str], slots: str
+) -> None:
+    """What ends programs elsewhere buries one job here: the others go on in the same process."""
+    name, *backend = handler
+    push(url, tube, *ODD, *range(5))
+    options = ["--async-backend", *backend] if backend else []
+    done = work_off(url, f"work:{name}", "-q", tube, "-c", slots, *options)
+    assert (done.count(" buried "), done.count(" done ")) == (len(ODD), 5)
+    assert not done.count("process-")

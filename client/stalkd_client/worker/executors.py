@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
+import traceback
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from stalkd_client.worker import packets
+from stalkd_client.worker.exits import EXIT_BUG
 from stalkd_client.worker.messages import Result, Work
 from stalkd_client.worker.running import Limit, Runner
 from stalkd_client.worker.softlimit import in_main_thread, in_thread
@@ -32,13 +35,26 @@ def run(runner: Runner, slots: Sequence[Ends], soft: float | None) -> None:
         return
     limit = in_thread(soft)
     threads = [
-        threading.Thread(target=partial(serve, runner, ends, limit), name=f"slot-{number}")
+        threading.Thread(target=partial(_serve_or_die, runner, ends, limit), name=f"slot-{number}")
         for number, ends in enumerate(slots)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def _serve_or_die(runner: Runner, ends: Ends, limit: Limit) -> None:
+    try:
+        serve(runner, ends, limit)
+    except BaseException:  # noqa: BLE001 - without a slot, its jobs would be held for ever
+        die()
+
+
+def die() -> NoReturn:
+    """End this process, with the exception of now: the supervisor sees that, and goes on."""
+    traceback.print_exc()
+    os._exit(EXIT_BUG)
 
 
 def serve(runner: Runner, ends: Ends, limit: Limit) -> None:

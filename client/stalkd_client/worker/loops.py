@@ -9,16 +9,16 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from stalkd_client.worker import packets
-from stalkd_client.worker.executors import Ends
+from stalkd_client.worker.executors import Ends, die
 from stalkd_client.worker.messages import Result, Work
 from stalkd_client.worker.running import Runner
 from stalkd_client.worker.task import SoftTimeLimitError
 
 
 class Backend(Protocol):
-    """What is needed of an event loop; ``failures`` are what a handler may raise of its own."""
+    """What is needed of an event loop; ``passing`` goes through a handler, and is none of its."""
 
-    failures: tuple[type[BaseException], ...]
+    passing: tuple[type[BaseException], ...]
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function."""
@@ -39,7 +39,7 @@ class Asyncio:
     A handler may await what somebody else has cancelled; nobody cancels the handler itself.
     """
 
-    failures: tuple[type[BaseException], ...] = (Exception, SystemExit, asyncio.CancelledError)
+    passing: tuple[type[BaseException], ...] = ()
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function."""
@@ -79,11 +79,14 @@ class Asyncio:
 class Trio:
     """The loop of trio."""
 
-    failures: tuple[type[BaseException], ...] = (Exception, SystemExit)
+    def __init__(self) -> None:
+        import trio  # noqa: PLC0415 - only who asks for it needs it
+
+        self.passing: tuple[type[BaseException], ...] = (trio.Cancelled,)
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function."""
-        import trio  # noqa: PLC0415 - only who asks for it needs it
+        import trio  # noqa: PLC0415 - the same
 
         trio.run(main)
 
@@ -132,11 +135,17 @@ class Loop:
 
     async def serve_all(self, slots: Sequence[Ends]) -> None:
         """Work until all slots are closed."""
-        await self._backend.all_of([partial(self._serve, ends) for ends in slots])
+        await self._backend.all_of([partial(self._serve_or_die, ends) for ends in slots])
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
         """Run an async function in the loop."""
         self._backend.run(main)
+
+    async def _serve_or_die(self, ends: Ends) -> None:
+        try:
+            await self._serve(ends)
+        except BaseException:  # noqa: BLE001 - without a slot, its jobs would be held for ever
+            die()
 
     async def _serve(self, ends: Ends) -> None:
         while True:
@@ -150,5 +159,5 @@ class Loop:
             ends.tell(await self._perform(Work(*message), ends))
 
     async def _perform(self, work: Work, ends: Ends) -> Result:
-        failures = self._backend.failures
-        return await self._runner.perform_async(work, ends.tell, self._limit, failures)
+        passing = self._backend.passing
+        return await self._runner.perform_async(work, ends.tell, self._limit, passing)

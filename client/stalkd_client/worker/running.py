@@ -94,19 +94,19 @@ class Runner:
         return result._replace(seconds=time.monotonic() - begun)
 
     async def perform_async(
-        self, work: Work, tell: Tell, limit: AsyncLimit, failures: Failures
+        self, work: Work, tell: Tell, limit: AsyncLimit, passing: Passing
     ) -> Result:
-        """Run a job whose handler is async; ``failures`` are its own and not the event loop's."""
+        """Run a job whose handler is async; ``passing`` is the event loop's and not its own."""
         begun = time.monotonic()
         if begun >= work.starts_before:
             return Result(work.id, "late")
         call = self._prepare(work, tell)
         if self._hooks is None:
-            return self._ended(work, call, await self._attempt_async(call, limit, failures), begun)
+            return self._ended(work, call, await self._attempt_async(call, limit, passing), begun)
         context = _context(work, call)
         await hooks.call_async(self._hooks.before, context, tell)
         handled = time.monotonic()
-        came = await self._attempt_async(call, limit, failures)
+        came = await self._attempt_async(call, limit, passing)
         context.duration = time.monotonic() - handled
         result = self._ended(work, call, came, begun)
         context.status, context.exception = STATUS[result.kind], came.error
@@ -147,13 +147,15 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - also SystemExit: it is the job that failed
             return Came(error=error)
 
-    async def _attempt_async(self, call: Call, limit: AsyncLimit, failures: Failures) -> Came:
+    async def _attempt_async(self, call: Call, limit: AsyncLimit, passing: Passing) -> Came:
         if call.error is not None:
             return _broken(call)
         try:
             value = await limit(_await(call))
             return Came(value, self._written(value))
-        except failures as error:
+        except BaseException as error:
+            if isinstance(error, passing):
+                raise
             return Came(error=error)
 
     def _call(self, call: Call) -> Any:
@@ -237,7 +239,7 @@ def _context(work: Work, call: Call) -> JobContext:
     return context
 
 
-Failures = tuple[type[BaseException], ...]
+Passing = tuple[type[BaseException], ...]
 
 AsyncLimit = Callable[[Awaitable[Any]], Awaitable[Any]]
 """Awaits what a handler does, and ends that at the soft time limit."""

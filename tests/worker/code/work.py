@@ -205,3 +205,20 @@ async def cancelled(message: Any) -> None:
 
 async def async_shut(message: Any) -> None:
     raise SystemExit(3)
+
+
+class Odd(BaseException):
+    """Nothing that one expects of a handler."""
+
+
+ODD = {"odd": Odd, "interrupt": KeyboardInterrupt, "exit": SystemExit, "closed": GeneratorExit}
+
+
+def raises_odd(message: str) -> str:
+    if message in ODD:
+        raise ODD[message](message)
+    return message
+
+
+async def async_raises_odd(message: str) -> str:
+    return raises_odd(message)
