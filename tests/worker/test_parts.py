@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from stalkd_client import Client, Queue, requests
+from stalkd_client import Client, Queue
 from stalkd_client.jobs import Job
 from stalkd_client.worker import packets
 from stalkd_client.worker.crew import LONGEST_PAUSE_S, pause_after
@@ -21,6 +21,7 @@ from stalkd_client.worker.pace import Pace
 from stalkd_client.worker.pulse import Pulse
 from stalkd_client.worker.settings import QueueSpec, expand
 from stalkd_client.worker.source import Source
+from stalkd_client.worker.supply import End
 from stalkd_client.worker.tally import Tally
 
 from support.daemon import start_stalkd
@@ -226,7 +227,7 @@ def test_an_interrupted_wait_loses_no_job() -> None:
                 for each in (pushing, stopping):
                     each.join()
                 if jobs:
-                    answers, _ = source.settle([requests.delete(job) for job in jobs], 0)
+                    answers, _ = source.settle([End("delete", job) for job in jobs], 0)
                     had += answers == [None]
             source.close()
             with Client(url) as client:  # Closing is noticed when the server comes to it.

@@ -1,16 +1,14 @@
-"""From what a child says of a job to what the server is told: what to store, how to end it."""
+"""From what a child says of a job to what its supply is told: what to store, how to end it."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from stalkd_client import requests
 from stalkd_client.errors import JobTooBigError, StalkdError
-from stalkd_client.exchange import Request
 from stalkd_client.worker import records
 from stalkd_client.worker.held import Held
 from stalkd_client.worker.messages import Result, Trouble
-from stalkd_client.worker.source import Put
+from stalkd_client.worker.supply import End, Put
 
 REFUSED_DELAY_S: Final = 5.0
 """When a job is tried again whose outputs the server had no room for: some may be made by then."""
@@ -26,13 +24,13 @@ STATUS: Final = {
 
 
 class Ending(NamedTuple):
-    """The end of a job. ``puts`` are stored before the ``final`` command is sent."""
+    """The end of a job. ``puts`` are stored before the ``final`` end of its lease."""
 
     held: Held
     result: Result
     status: str
     puts: list[Put]
-    final: Request[None]
+    final: End
 
 
 def ending(held: Held, result: Result, outputs: tuple[str, ...]) -> Ending:
@@ -44,21 +42,22 @@ def ending(held: Held, result: Result, outputs: tuple[str, ...]) -> Ending:
     if trouble is not None and result.kind == "move":
         puts.append(records.message(job, held.attempt, trouble, result.queue, result.delay))
     if result.reply is not None:
-        puts.append(Put(result.reply.tube, result.reply.body, ttl=result.reply.ttl))
+        reply = result.reply
+        puts.append(Put(reply.tube, reply.body, ttl=reply.ttl, kind="reply"))
     return Ending(held, result, STATUS.get(result.kind, result.kind), puts, _final(held, result))
 
 
-def _final(held: Held, result: Result) -> Request[None]:
+def _final(held: Held, result: Result) -> End:
     if result.kind in {"ack", "move"}:
-        return requests.delete(held.job)
+        return End("delete", held.job)
     if result.kind == "bury":
-        return requests.bury(held.job, priority=held.job.priority)
+        return End("bury", held.job)
     return released(held, result.delay if result.kind == "retry" else 0.0)
 
 
-def released(held: Held, delay: float = 0.0) -> Request[None]:
-    """Return the command that gives a job back as it was."""
-    return requests.release(held.job, priority=held.job.priority, delay=delay)
+def released(held: Held, delay: float = 0.0) -> End:
+    """Return what gives a job back as it was."""
+    return End("release", held.job, delay)
 
 
 def died(held: Held, cause: str, attempts: int) -> Result:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from stalkd_client.jobs import Job
 from stalkd_client.worker.messages import Trouble
-from stalkd_client.worker.source import Put
+from stalkd_client.worker.supply import Put
 
 RECORD_TTL_S: Final = 30 * 86_400.0
 """How long a record is kept by stalkd: somebody looks at it within a month, or never."""
@@ -57,7 +57,7 @@ def record(job: Job, attempt: int, task: str, trouble: Trouble, seconds: float) 
         for name in ("source_message", "source_base64"):
             members.pop(name, None)
         body = _json({**members, "traceback": trouble.traceback[-TRACEBACK_CHARACTERS:]})
-    return Put(tube_of(job.id), body, ttl=RECORD_TTL_S, replaces=True)
+    return Put(tube_of(job.id), body, ttl=RECORD_TTL_S, replaces=True, kind="record")
 
 
 def message(job: Job, attempt: int, trouble: Trouble, queue: str, delay: float) -> Put:
@@ -68,7 +68,7 @@ def message(job: Job, attempt: int, trouble: Trouble, queue: str, delay: float) 
         **_source(job.body),
         "cur_retry": attempt - 1,
     }
-    return Put(queue, _json(members), delay)
+    return Put(queue, _json(members), delay, kind="message")
 
 
 def _source(body: bytes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A slot: one job at a time for its child, and a few more at hand while jobs are quick.
 
-Each slot is a thread with a connection of its own, whose turn is: end the jobs that are done and
-take new ones, pass them to the child, wait for results while keeping leases alive.
+Each slot is a thread with a supply of its own, as a connection to a server, whose turn is: end the
+jobs that are done and take new ones, pass them to the child, wait for results while keeping leases
+alive.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from stalkd_client.worker.messages import NO_ENDS, Result
 from stalkd_client.worker.pace import SLOW_S, Pace
 from stalkd_client.worker.process import Child
 from stalkd_client.worker.report import Report
-from stalkd_client.worker.source import Source
 from stalkd_client.worker.store import store
+from stalkd_client.worker.supply import Supply
 
 NO_TUBES_S: Final = 1.0
 """How often a slot whose queues do not exist yet looks whether the worker stops."""
@@ -39,7 +40,7 @@ class Slot:
     ``outputs`` are the queues for what handlers return; ``is_away`` says that there is no server.
     """
 
-    def __init__(self, number: int, source: Source, report: Report, common: Common) -> None:
+    def __init__(self, number: int, source: Supply, report: Report, common: Common) -> None:
         self.number = number
         self.source = source
         self.inbox: SimpleQueue[tuple[Child, Link] | None] = SimpleQueue()
@@ -186,7 +187,12 @@ class Slot:
         if not jobs:
             return
         for job in jobs:
-            self._hand.add(Held(job, asked, self._tally.unbegun(job.id)))
+            held = Held(job, asked, self._tally.unbegun(job.id))
+            flaw = self.source.flaw(job)
+            if flaw is None:
+                self._hand.add(held)
+            else:
+                self._endings.append(ending(held, Result(job.id, "bury", trouble=flaw), ()))
         self._note_busy()
         if self._stop.requested:
             self._give_back(self._hand.let_go(self._spent()))

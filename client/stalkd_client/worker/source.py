@@ -6,39 +6,35 @@ Written for stalkd; a plain Beanstalk server gives one job at a time, and is ask
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from stalkd_client import beyond, requests
 from stalkd_client.client import Client
 from stalkd_client.errors import (
     DeadlineSoonError,
     NotFoundError,
-    StalkdError,
     TimedOutError,
     UnsupportedByServerError,
 )
 from stalkd_client.exchange import Request
 from stalkd_client.jobs import Job
+from stalkd_client.worker.messages import Trouble
+from stalkd_client.worker.supply import Answer, End, Put
 
 NOTHING: Final = (TimedOutError, DeadlineSoonError)
 """What a server answers that has no job; the second while another one is about to be lost."""
 
-Answer = object | StalkdError
-
-
-class Put(NamedTuple):
-    """Something to be stored. ``replaces`` all that is in its tube."""
-
-    tube: str
-    body: bytes
-    delay: float = 0.0
-    ttl: float | None = None
-    replaces: bool = False
+COMMANDS: Final[dict[str, Callable[[End], Request[None]]]] = {
+    "delete": lambda end: requests.delete(end.job),
+    "bury": lambda end: requests.bury(end.job, priority=end.job.priority),
+    "release": lambda end: requests.release(end.job, priority=end.job.priority, delay=end.delay),
+}
+"""What a lease is ended with, by the kind of its end; the job keeps its priority."""
 
 
 class Source:
-    """One connection. All but ``interrupt`` and ``want`` are for the slot's thread alone."""
+    """One connection; the ``Supply`` of a worker that has a server."""
 
     def __init__(self, url: str | None, tubes: Iterable[str]) -> None:
         """Be not connected. Raises ValueError."""
@@ -136,21 +132,24 @@ class Source:
 
     # -- what is done with jobs -----------------------------------------------------------------
 
-    def settle(
-        self, asked: Sequence[Request[Any]], most: int
-    ) -> tuple[Sequence[Answer], list[Job]]:
-        """Do commands that end leases, and take up to so many jobs at once, without waiting.
+    def flaw(self, job: Job) -> Trouble | None:  # noqa: ARG002 - as all supplies have it
+        """Return None: whatever a server gives can be given to a handler."""
+        return None
+
+    def settle(self, ends: Sequence[End], most: int) -> tuple[Sequence[Answer], list[Job]]:
+        """End leases, and take up to so many jobs at once, without waiting.
 
         All of it is one exchange with stalkd. Raises OSError.
         """
+        asked: list[Request[Any]] = [COMMANDS[end.kind](end) for end in ends]
         if not most or self._is_plain is not False or self.wanted != self._watched:
             answers: Sequence[Answer] = self._client.execute_all(asked) if asked else []
             if not most:
                 return answers, []
             self._prepare()
             return answers, self._take(most, 0)
-        every: list[Request[Any]] = [*asked, beyond.reserve_batch(most, 0)]
-        *answers, jobs = self._client.execute_all(every)
+        asked.append(beyond.reserve_batch(most, 0))
+        *answers, jobs = self._client.execute_all(asked)
         return answers, jobs if isinstance(jobs, list) else []
 
     def touch(self, jobs: Sequence[Job]) -> Sequence[Answer]:

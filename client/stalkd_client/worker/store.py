@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from stalkd_client.errors import StalkdError
 from stalkd_client.worker.endings import Ending, refused
-from stalkd_client.worker.source import Source
+from stalkd_client.worker.supply import Supply
 
 Refusal = tuple[Ending, StalkdError]
 
 
-def store(source: Source, wanted: Sequence[Ending]) -> tuple[list[Ending], list[Refusal]]:
+def store(source: Supply, wanted: Sequence[Ending]) -> tuple[list[Ending], list[Refusal]]:
     """Store outputs, replies and records; return how the jobs may end now, and what was refused.
 
     A job of which anything was refused ends otherwise, and there may be a record to be stored of
