@@ -13,6 +13,12 @@ from stalkd_client.worker.messages import Setup
 WILD: Final = frozenset("*?[")
 """What makes a name a pattern; no tube's name has any of it."""
 
+STDIN: Final = "stdin"
+"""With ``--once``: what the queue is called, in the log and in records."""
+
+STDOUT: Final = "stdout"
+"""... and the output."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueSpec:

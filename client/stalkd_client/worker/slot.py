@@ -247,6 +247,10 @@ class Slot:
     def _end(self, held: Held, result: Result) -> None:
         """Have a job done with; if its lease is over, nothing of it is stored."""
         self._hand.remove(held)
+        if (
+            result.kind == "move" and not self.source.can_move
+        ):  # What a handler declares may say so.
+            result = result._replace(kind="bury")
         if held.is_over(time.monotonic()):
             self._report.lost(held, result, None)
             self._note_busy()

@@ -38,6 +38,7 @@ class Source:
 
     def __init__(self, url: str | None, tubes: Iterable[str]) -> None:
         """Be not connected. Raises ValueError."""
+        self.can_move: bool = True
         self.wanted: frozenset[str] = frozenset(tubes)
         self._client = Client(url, watch=sorted(self.wanted))
         self._watched = self.wanted or frozenset({"default"})

@@ -36,8 +36,10 @@ class Supply(Protocol):
     """What a slot needs. All but ``interrupt`` and ``want`` are for the slot's thread alone.
 
     ``wanted`` are the tubes that jobs come from, and ``has_tubes`` is set when there are any.
+    ``can_move`` says whether jobs can go to other tubes.
     """
 
+    can_move: bool
     wanted: frozenset[str]
     has_tubes: threading.Event
 
