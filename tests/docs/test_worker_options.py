@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 from stalkd_client.jobs import Job
 from stalkd_client.worker import JobContext, exits
-from stalkd_client.worker.cli import stalk_worker
+from stalkd_client.worker.cli import SERVER_ONLY, stalk_worker
 from stalkd_client.worker.declaring import HandlerOptions
 from stalkd_client.worker.handlers import GIVEN
+from stalkd_client.worker.lines import AHEAD_BYTES, CHUNK_BYTES
 from stalkd_client.worker.messages import Trouble
 from stalkd_client.worker.pace import BATCH_S, SLOW_S
 from stalkd_client.worker.records import SOURCE_BYTES, message, record
+from stalkd_client.worker.splitting import LONGEST_LINE
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "man" / "stalk-worker.1").read_text()
@@ -94,6 +96,16 @@ def test_names_of_parameters_are_in_the_page() -> None:
 def test_figures_are_those_of_the_code() -> None:
     assert f"{BATCH_S * 1000:.0f} milliseconds" in PAGE
     assert f"{SLOW_S * 1000:.0f} milliseconds" in PAGE
+    without = section("WITHOUT A SERVER")
+    assert f"more than {LONGEST_LINE:,} bytes" in without
+    assert f"some {(AHEAD_BYTES + CHUNK_BYTES) // 100_000 * 100} kilobytes" in without
+
+
+def test_options_that_need_a_server_are_in_the_page() -> None:
+    refused = section("WITHOUT A SERVER").split(".Pp")[-1]
+    assert set(re.findall(r"(?:Fl |, )(-[a-z-]+)", refused)) == {
+        each.removeprefix("-") for each in SERVER_ONLY.values()
+    }
 
 
 def test_what_a_handler_can_declare_is_in_the_page() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from stalkd_client import Queue
 
 from support.daemon import start_stalkd
 from support.examples import DOCS, Block, blocks_of, run_script, unknown_options
-from support.workers import worker
+from support.workers import COMMAND, worker
 
 PAGE = (DOCS / "worker.md").read_text()
 BLOCKS = [block for block in blocks_of(PAGE) if block.language == "python"]
 FILES = {block.file: block.code for block in BLOCKS if block.file}
-SCRIPTS = [block for block in BLOCKS if not block.file]
+LINES = next(block for block in BLOCKS if "doubled.jsonl" in block.code)
+SCRIPTS = [block for block in BLOCKS if not block.file and block != LINES]
 FIRST = "shop:double -q numbers -o doubled"
 
 
@@ -65,6 +67,17 @@ def test_the_other_handlers_do_what_they_should(
             assert made.wait() == 0, made.told()
         with Queue("out", url) as queue:
             assert queue.pop(10) == expected
+
+
+def test_lines_are_done_without_a_server(tmp_path: Path) -> None:
+    for name, code in FILES.items():
+        (tmp_path / name).write_text(code)
+    (tmp_path / "numbers.jsonl").write_text("1\n{broken\n3\n")
+    found = re.search(r"^\$ stalk-worker (--once .*)$", PAGE, re.MULTILINE)
+    assert found is not None
+    line = f"{shlex.join(COMMAND)} {found[1]}"
+    assert subprocess.run(line, shell=True, check=False, cwd=tmp_path).returncode == 3  # noqa: S602
+    run_script(LINES.code, tmp_path, "stalkd://127.0.0.1:1")
 
 
 def test_every_option_on_the_page_exists() -> None:

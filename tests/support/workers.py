@@ -25,12 +25,19 @@ class Worker:
     """One ``stalk-worker``; ``log`` has the lines it has written."""
 
     def __init__(
-        self, url: str, *options: str, cwd: Path = CODE, command: Sequence[str] = COMMAND
+        self,
+        url: str,
+        *options: str,
+        cwd: Path = CODE,
+        command: Sequence[str] = COMMAND,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
     ) -> None:
         self.log: list[str] = []
         self.process = subprocess.Popen(
             [*command, *options],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,

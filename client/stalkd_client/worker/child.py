@@ -131,10 +131,19 @@ def _runner(setup: Setup, handler: Handler) -> Runner:
 
 
 def _codec(setup: Setup, handler: Handler) -> Codec:
-    name = handler.declared.codec or "json"
+    name = _codec_name(handler)
     if handler.tasks:
         return envelope.find_codec(name, trusted=setup.trusted)
     return codecs.find(name, trusted=setup.trusted)
+
+
+def _codec_name(handler: Handler) -> str:
+    return handler.declared.codec or "json"
+
+
+def _tell_ready(handler: Handler, life: socket.socket) -> None:
+    ready = Ready(handler.queues, handler.declared.output, _codec_name(handler))
+    packets.send(life, ("Ready", *ready))
 
 
 def _refuse(life: socket.socket, error: BaseException) -> NoReturn:
@@ -152,7 +161,7 @@ def _serve(
         _call(handler.begin)
     except BaseException as error:  # noqa: BLE001 - the supervisor must hear of it
         _refuse(life, error)
-    packets.send(life, ("Ready", *Ready(handler.queues, handler.declared.output)))
+    _tell_ready(handler, life)
     executors.run(runner, slots, setup.soft_time_limit)
     _call(handler.end)
 
@@ -174,7 +183,7 @@ def _serve_async(
             await _call_async(handler.begin)
         except Exception as error:  # noqa: BLE001 - the supervisor must hear of it
             _refuse(life, error)
-        packets.send(life, ("Ready", *Ready(handler.queues, handler.declared.output)))
+        _tell_ready(handler, life)
         await loop.serve_all(slots)
         await _call_async(handler.end)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -19,8 +19,11 @@ from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
 from stalkd_client.worker.retrying import Rules
 from stalkd_client.worker.scaling import Range
-from stalkd_client.worker.settings import Plan, QueueSpec, Settings
+from stalkd_client.worker.settings import STDIN, STDOUT, Plan, QueueSpec, Settings
 from stalkd_client.worker.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from stalkd_client.worker.once import Once
 
 MOST_PROCESSES: Final = 1024
 MOST_SLOTS: Final = 1024
@@ -31,6 +34,17 @@ MOST_PREFETCHED: Final = 1000
 
 USUAL: Final = Rules()
 """What holds if neither the command line nor the handler says anything."""
+
+SERVER_ONLY: Final = {
+    "queues": "--queue",
+    "outputs": "--output",
+    "url": "--url",
+    "on_error": "--on-error",
+    "burst": "--burst",
+    "idle_exit": "--idle-exit",
+    "autoscale": "--autoscale",
+}
+"""Options that mean nothing where there is no server, as with ``--once``."""
 
 COUNT: Final = click.IntRange(min=1)
 SECONDS: Final = click.FloatRange(0, MAX_NUMBER)
@@ -73,6 +87,13 @@ _WHAT: Final = _options(
         help="Put what the handler returns into a queue. Repeatable.",
     ),
     click.option("--iter-output", is_flag=True, help="Put each element of what it returns."),
+    click.option(
+        "--once", is_flag=True,
+        help="Take the lines of stdin instead of jobs, write to stdout, and end; without a server.",
+    ),
+    click.option(
+        "--errors", metavar="FILE", help="With --once: write what is known of each failure there."
+    ),
 )  # fmt: skip
 
 _HOOKS: Final = _options(
@@ -196,14 +217,26 @@ def stalk_worker(**given: Any) -> NoReturn:
     """
     live = _live(given)
     level = given["log_level"]
-    log = Log(given["log_format"], level or "info", level or ("warning" if live else "info"))
+    jobs_level = "warning" if live or given["once"] else "info"
+    log = Log(given["log_format"], level or "info", level or jobs_level)
     if not packets.are_supported():
         raise click.ClickException("this system has no sockets of packets (SOCK_SEQPACKET)")
     try:
-        settings = read(given)
+        plan = read(given)
+        once = _once(given, log, live) if given["once"] else None
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    sys.exit(Supervisor(settings, log, live).run())
+    if once is not None and live is not None:
+        live = once.live()
+    sys.exit(Supervisor(plan, log, live, once).run())
+
+
+def _once(given: dict[str, Any], log: Log, live: Live | None) -> Once:
+    """Have the files that a run without a server is about. Raises ValueError."""
+    from stalkd_client.worker.once import prepare  # noqa: PLC0415 - who serves queues need not load it
+
+    ends_lines = bool(given["command"])  # As programs do.
+    return prepare(given["errors"], log, adds_newline=not ends_lines, has_bar=live is not None)
 
 
 def _live(given: dict[str, Any]) -> Live | None:
@@ -222,8 +255,21 @@ def main() -> None:
 
 def read(given: dict[str, Any]) -> Plan:
     """Return what is meant by the options. Raises ValueError."""
+    given = _without_server(given) if given["once"] else given
+    if given["errors"] is not None and not given["once"]:
+        raise ValueError("--errors is for --once; on a server, records stand beside their jobs")
     general = {name: given[name] for name in ("idle_exit", "stop_after", "fail_on_error")}
     return Plan(stages=(_stage(given),), **general)
+
+
+def _without_server(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``--once`` means in other options. Raises ValueError."""
+    for name, option in SERVER_ONLY.items():
+        if given[name] not in {(), None} and given[name] is not False:
+            raise ValueError(f"{option} needs a server, and --once has none")
+    if given["codec"] == "pickle":
+        raise ValueError("--codec pickle: a pickle is no line; --once needs another codec")
+    return {**given, "queues": (STDIN,), "outputs": (STDOUT,), "fail_on_error": True}
 
 
 def _stage(given: dict[str, Any]) -> Settings:

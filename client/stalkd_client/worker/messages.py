@@ -90,11 +90,12 @@ class Ready(NamedTuple):
     """A child can begin.
 
     ``queues`` are those that its tasks are put into, or that were declared; ``outputs`` where
-    what comes out goes to.
+    what comes out goes to; ``codec`` the name of what reads bodies.
     """
 
     queues: tuple[str, ...]
     outputs: tuple[str, ...]
+    codec: str
 
 
 class Refused(NamedTuple):

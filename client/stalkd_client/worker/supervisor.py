@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stalkd_client.worker.common import Common
 from stalkd_client.worker.crew import Crew
-from stalkd_client.worker.exits import EXIT_FAILED, EXIT_GIVEN_UP
+from stalkd_client.worker.exits import EXIT_CANNOT_START, EXIT_FAILED, EXIT_GIVEN_UP
 from stalkd_client.worker.live import EVERY_S, Live, Moment, table
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.outage import Outage
@@ -28,6 +28,9 @@ from stalkd_client.worker.slot import Slot
 from stalkd_client.worker.stopping import Stop
 from stalkd_client.worker.tally import Tally
 from stalkd_client.worker.team import Team
+
+if TYPE_CHECKING:  # Who serves queues need not load it.
+    from stalkd_client.worker.once import Once
 
 TICK_S: Final = 1.0
 """How often memory and age of children are looked at."""
@@ -51,12 +54,15 @@ GIVE_BACK_S: Final = 1.0
 class Supervisor:
     """Runs a worker from its start to its end."""
 
-    def __init__(self, plan: Plan, log: Log, live: Live | None = None) -> None:
-        """Connect nothing yet; ``live`` makes lines for a terminal.
+    def __init__(
+        self, plan: Plan, log: Log, live: Live | None = None, once: Once | None = None
+    ) -> None:
+        """Connect nothing yet; ``live`` makes lines for a terminal, ``once`` has lines for jobs.
 
         Raises ValueError for a bad address.
         """
         self._live = live
+        self._once = once
         self._plan = plan
         self._log = log
         self._stop = Stop()
@@ -65,7 +71,7 @@ class Supervisor:
         outage = Outage(log)
         numbers = count()
         self._teams = [
-            Team(Common(stage, self._tally, outage, self._stop, self._pulse), log, numbers)
+            Team(Common(stage, self._tally, outage, self._stop, self._pulse), log, numbers, once)
             for stage in plan.stages
         ]
         self._scout = Scout(plan.stages[0].url, log, outage)
@@ -112,6 +118,8 @@ class Supervisor:
 
     def _measure_if_needed(self) -> None:
         """Have it known how much waits, if that is shown or decides on processes."""
+        if self._once is not None:
+            return
         if self._live is not None or any(team.is_scaled for team in self._teams):
             self._scout.measure(self._poke_main)
 
@@ -188,7 +196,7 @@ class Supervisor:
         plan = self._plan
         if self._stop.requested or not all(team.is_settled for team in self._teams):
             return STOPPING_TICK_S
-        if plan.burst or plan.stop_after is not None or plan.idle_exit is not None:
+        if plan.burst or plan.stop_after is not None or plan.idle_exit is not None or self._once:
             return STOPPING_TICK_S
         return TICK_S if self._live is None else EVERY_S
 
@@ -200,6 +208,8 @@ class Supervisor:
             if code := team.look(now, self._scout):
                 self._give_up(code)
         self._reload.look()
+        if self._once is not None and not self._stop.aborting and (code := self._once.trouble()):
+            self._give_up(code)
         self._show(now)
         self._consider_stopping(now)
         if self._stop.requested:
@@ -237,6 +247,8 @@ class Supervisor:
         if not self._has_begun:
             return False
         if tally.is_used_up and not tally.busy:
+            return True
+        if self._once is not None and self._once.is_done:
             return True
         if plan.burst and tally.is_all_done(len(self._slots)):
             return True
@@ -278,10 +290,15 @@ class Supervisor:
         if self._live is not None:
             self._log.status("")
             self._log.write(table(self._tally.counts_of_queues()))
+        if self._once is not None and self._once.is_unread:
+            return
         counts = {name: self._tally.counts[name] for name in sorted(self._tally.counts)}
         self._log.say("info", "stopped", **counts, seconds=f"{seconds:.1f}")
 
     def _exit_code(self) -> int:
+        is_cut_short = self._stops_asked or self._code not in {0, EXIT_CANNOT_START}
+        if self._once is not None and is_cut_short and self._once.tell_left():
+            self._code = self._code or EXIT_GIVEN_UP
         if not self._code and self._plan.fail_on_error:
             failed = any(self._tally.counts[each] for each in FAILURES)
             return EXIT_FAILED if failed else 0

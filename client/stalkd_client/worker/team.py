@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from stalkd_client.worker.common import Common
 from stalkd_client.worker.crew import Crew
@@ -16,6 +17,10 @@ from stalkd_client.worker.scout import MEASURE_S, Scout
 from stalkd_client.worker.settings import expand
 from stalkd_client.worker.slot import Slot
 from stalkd_client.worker.source import Source
+from stalkd_client.worker.supply import Supply
+
+if TYPE_CHECKING:  # Who serves queues need not load it.
+    from stalkd_client.worker.once import Once
 
 
 class Team:
@@ -24,13 +29,19 @@ class Team:
     ``has_begun`` when the first of them was ready; ``names`` are its queues, known from then on.
     """
 
-    def __init__(self, common: Common, log: Log, numbers: Iterator[int]) -> None:
-        """Connect and start nothing yet; ``numbers`` are for slots. Raises ValueError."""
+    def __init__(
+        self, common: Common, log: Log, numbers: Iterator[int], once: Once | None = None
+    ) -> None:
+        """Connect and start nothing yet; ``numbers`` are for slots. Raises ValueError.
+
+        Jobs are the lines of ``once``, if that is given.
+        """
         self.has_begun: bool = False
         self.names: tuple[str, ...] = ()
         self.settings = common.settings
         self._common = common
         self._log = log
+        self._once = once
         self._groups = self.settings.groups()
         self.crews: list[Crew] = [
             Crew([self._slot(next(numbers), names) for names in self._groups], common, log)
@@ -44,7 +55,11 @@ class Team:
             self._want(self.crews[: max(1, self.settings.least)])
 
     def _slot(self, number: int, names: tuple[str, ...]) -> Slot:
-        source = Source(self.settings.url, expand(names, ()))
+        source: Supply
+        if self._once is None:
+            source = Source(self.settings.url, expand(names, ()))
+        else:
+            source = self._once.supply()
         return Slot(number, source, Report(self._log, self._common.tally), self._common)
 
     @property
@@ -124,6 +139,9 @@ class Team:
         if self.has_begun or ready is None:
             return 0
         self.has_begun = True
+        if self._once is not None and (reason := self._once.begin(ready.codec)):
+            self._tell(Refused(reason, ""))
+            return EXIT_CANNOT_START
         self._common.tally.begin()
         for crew in self.crews:
             for slot, names in zip(crew.slots, self._groups, strict=True):

@@ -7,6 +7,7 @@ import ctypes
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,22 @@ def declares(message: Any) -> Any:
 
 def double(message: int) -> int:
     return message * 2
+
+
+@handler(queue="declared", output="declared.out", on_error={ValueError: "declared.bad"})
+def declares_errors(message: Any) -> Any:
+    return declares(message)
+
+
+@handler(codec="pickle")
+def pickles(message: Any) -> Any:
+    return message
+
+
+def prints(message: Any) -> Any:
+    sys.stdout.write(f"seen {message}\n")
+    sys.stdout.flush()
+    return message
 
 
 def nothing(message: Any) -> None:
