@@ -15,11 +15,13 @@ WHEEL_SOURCES := pyproject.toml $(wildcard README.md LICENSE) \
 TOOLS := $(VENV)/.tools-are-installed
 WHEEL := $(VENV)/.wheel-is-installed
 
+PEERS := $(VENV)/peers
+
 .DEFAULT_GOAL := help
-.PHONY: help test lint pytest torture demo bench format clean
+.PHONY: help test lint pytest torture demo bench bench-peers format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: lint pytest ## Run every check: what must pass before a change is proposed
 
@@ -41,6 +43,9 @@ demo: $(WHEEL) ## Start a daemon and workers, and watch jobs pass through them
 bench: $(WHEEL) ## Measure (BENCH="..." is passed on)
 	$(BIN)/python bench/run.py $(BENCH)
 
+bench-peers: $(WHEEL) $(PEERS)/.are-installed ## Measure the worker beside others: six minutes
+	$(BIN)/python bench/peers --peers $(PEERS)/bin $(BENCH)
+
 format: $(TOOLS) ## Format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -54,6 +59,12 @@ $(TOOLS): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+# Other workers are not for our environment: they bring a hundred packages.
+$(PEERS)/.are-installed: bench/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet -r bench/peers/requirements.txt
 	touch $@
 
 # Tests run against what users get, the wheel, and not against the work tree.

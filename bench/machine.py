@@ -20,13 +20,18 @@ _ASK_LIMIT_S = 10
 
 def describe(python: str, logs: Path) -> Iterator[str]:
     """Lines on machine, disk, Python of the server, and beanstalkd."""
-    system = platform.uname()
-    cores = len(os.sched_getaffinity(0))
-    yield f"machine: {_cpu_model()}, {cores} cores, {system.system} {system.release}"
+    yield machine()
     kind, device = file_system(logs)
     yield f"disk: {kind} on {device}, {syncs_per_s(logs):,.0f} syncs/s of 4 KiB each"
     yield from _python(python)
-    yield f"against: {_output(['beanstalkd', '-v'])}"
+    yield f"against: {output(['beanstalkd', '-v'])}"
+
+
+def machine() -> str:
+    """A line on processor and kernel."""
+    system = platform.uname()
+    cores = len(os.sched_getaffinity(0))
+    return f"machine: {_cpu_model()}, {cores} cores, {system.system} {system.release}"
 
 
 def _cpu_model() -> str:
@@ -38,15 +43,16 @@ def _cpu_model() -> str:
 
 
 def _python(python: str) -> Iterator[str]:
-    options, flags = json.loads(_output([python, "-c", _ASK_PYTHON]))
+    options, flags = json.loads(output([python, "-c", _ASK_PYTHON]))
     # PGO and LTO. A distribution may build with them in its own way, which shows nowhere.
     wanted = ("--enable-optimizations", "--with-lto")
     found = [f"{option}: {'yes' if option in options else 'no'}" for option in wanted]
-    yield f"python: {_output([python, '-VV'])}"
+    yield f"python: {output([python, '-VV'])}"
     yield f"  configured with {', '.join(found)}; {flags}"
 
 
-def _output(words: list[str]) -> str:
+def output(words: list[str]) -> str:
+    """What a command prints, or why it cannot be run."""
     try:
         done = subprocess.run(
             words, check=False, capture_output=True, text=True, timeout=_ASK_LIMIT_S

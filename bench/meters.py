@@ -30,14 +30,19 @@ def _waited_ns(task: Path) -> int:
 
 
 def rss_bytes(pid: int) -> int:
-    """Resident memory of `pid` in bytes.
+    """Resident memory of `pid` in bytes."""
+    return rolled_up_bytes(pid, "Rss")
+
+
+def rolled_up_bytes(pid: int, what: str) -> int:
+    """A sum over all mappings of `pid`, such as Rss or Pss, in bytes.
 
     smaps_rollup walks the page tables and is exact; VmRSS lags behind by a batch per core.
     """
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Rss:"):
+        if line.startswith(f"{what}:"):
             return int(line.split()[1]) * _BYTES_PER_KIB
-    raise OSError(f"no Rss line in smaps_rollup of process {pid}")
+    raise OSError(f"no {what} line in smaps_rollup of process {pid}")
 
 
 def pin(core: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.calm import Patience
 from bench.isolate import in_own_process
 from bench.limit import limited
-from bench.report import Pair
+from bench.report import DISTURBED, Pair, disturbance
 from bench.scenarios import OURS, SCENARIOS, THEIRS, Against, Metrics, Scenario, Settings
 from bench.servers import ServerFailed, Target, running
 from bench.wal import Options, fresh_directory
@@ -61,7 +61,7 @@ def pairs(
     times = range(min(count, scenario.most_pairs))
     if scenario.restless:
         return [pair() for _ in times]
-    return [patience.calmest(pair) for _ in times]
+    return [patience.calmest(pair, disturbance, DISTURBED) for _ in times]
 
 
 def measure(

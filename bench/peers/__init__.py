@@ -1,0 +1,1 @@
+"""`stalk-worker` beside other Python workers."""
