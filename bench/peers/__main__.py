@@ -63,7 +63,7 @@ def _options() -> argparse.Namespace:
 
 def _compare(chosen: list[System], programs: Programs, options: argparse.Namespace) -> int:
     results: dict[str, list[Figures]] = {one.name: [] for one in chosen}
-    failures = []
+    failures: dict[str, Failed] = {}
     started, load = time.monotonic(), os.getloadavg()[0]
     patience = Patience(options.patience)
     for _, one in product(range(options.rounds), chosen):
@@ -71,13 +71,13 @@ def _compare(chosen: list[System], programs: Programs, options: argparse.Namespa
         try:
             results[one.name].append(patience.calmest(once, others, _DISTURBED))
         except Failed as failed:
-            failures.append(failed)
+            failures[one.name] = failed
     print(f"load before: {load:.1f}; {options.rounds} rounds, {time.monotonic() - started:.0f} s\n")
     for systems in (SYSTEMS, SCALING):
         there = [(one, results[one.name]) for one in systems if one.name in results]
         print(*table(there), "", sep="\n")
     print(*(f"- {one.name}: {one.note}" for one in chosen), sep="\n")
-    print(*failures, sep="\n", file=sys.stderr)
+    print(*failures.values(), sep="\n", file=sys.stderr)
     return 1 if failures else 0
 
 

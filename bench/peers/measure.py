@@ -22,7 +22,7 @@ _SINGLY = 5  # of so many jobs, where there is a call for many, one is pushed by
 _WARM = 10  # processor time counts from when one job in so many has begun
 _FEWEST = 20
 _PAUSE_S = 0.01  # between two pushes: the worker is idle again by then
-_LOG_CHARACTERS = 1_500
+_LOG_CHARACTERS = 500
 
 
 class Failed(Exception):

@@ -16,6 +16,8 @@ _BRINGS = {
     "{ours}": "pip install . in the environment of the Python that runs this",
 }
 
+_LIST = str(Path(__file__).resolve().parent / "requirements.txt")
+
 
 class Programs(NamedTuple):
     """The directory of the peers' commands; ours are where this Python is."""
@@ -31,7 +33,8 @@ class Programs(NamedTuple):
         """Lines on what is measured, as far as it is there."""
         yield output([sys.executable, "-VV"])
         yield output(["redis-server", "--version"])
-        yield ", ".join(output([str(self.peers / "pip"), "freeze"]).splitlines())
+        frozen = output([str(self.peers / "pip"), "freeze", "-r", _LIST])
+        yield ", ".join(line for line in frozen.partition("\n##")[0].splitlines() if "==" in line)
 
     def python(self, system: System) -> str:
         """The interpreter that has the library of a system."""

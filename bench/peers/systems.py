@@ -17,7 +17,7 @@ class System(NamedTuple):
     worker: str
     note: str
     jobs: int
-    pickups: int = 70
+    pickups: int = 100
     env: tuple[tuple[str, str], ...] = ()
 
 

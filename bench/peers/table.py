@@ -15,11 +15,16 @@ _HEAD = [
 
 
 def table(results: Iterable[tuple[System, Sequence[Figures]]]) -> Iterator[str]:
-    """Medians of the rounds; the times of all pick-ups together."""
+    """Medians of the calmer half of the rounds; the times of all its pick-ups together."""
     yield _line(_HEAD)
     yield _line(["---"] + ["---:"] * (len(_HEAD) - 1))
     for system, rounds in results:
-        yield _line([system.name, *_cells(rounds)])
+        yield _line([system.name, *_cells(calmer_half(rounds))])
+
+
+def calmer_half(rounds: Sequence[Figures]) -> list[Figures]:
+    """Those in which others had the least of the machine."""
+    return sorted(rounds, key=lambda one: one.others)[: (len(rounds) + 1) // 2]
 
 
 def _line(cells: Iterable[str]) -> str:
