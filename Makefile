@@ -43,7 +43,7 @@ demo: $(WHEEL) ## Start a daemon and workers, and watch jobs pass through them
 bench: $(WHEEL) ## Measure (BENCH="..." is passed on)
 	$(BIN)/python bench/run.py $(BENCH)
 
-bench-peers: $(WHEEL) $(PEERS)/.are-installed ## Measure the worker beside others: six minutes
+bench-peers: $(WHEEL) $(PEERS)/.are-installed ## Measure the worker beside others: five minutes
 	$(BIN)/python bench/peers --peers $(PEERS)/bin $(BENCH)
 
 format: $(TOOLS) ## Format the code and apply the linter's safe fixes

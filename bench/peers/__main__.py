@@ -21,7 +21,9 @@ from bench.peers.systems import SCALING, SYSTEMS, System
 from bench.peers.table import table
 
 _ROUNDS = 3
-_PATIENCE_S = 60.0
+_PATIENCE_S = 30.0
+_LIMIT_S = 300.0
+"""After that nothing is begun beyond the first round: on a busy machine two must do."""
 _REPEATING = f"for repeating what other processes disturbed ({_PATIENCE_S:.0f})"
 _DISTURBED = 0.1
 """Watching, and the rest of a machine that is calm, take a few per cent of two cores."""
@@ -66,16 +68,19 @@ def _compare(chosen: list[System], programs: Programs, options: argparse.Namespa
     failures: dict[str, Failed] = {}
     started, load = time.monotonic(), os.getloadavg()[0]
     patience = Patience(options.patience)
-    for _, one in product(range(options.rounds), chosen):
+    for number, one in product(range(options.rounds), chosen):
+        if number and time.monotonic() - started > _LIMIT_S:
+            break
         once = partial(measure, one, programs, options.scale)
         try:
             results[one.name].append(patience.calmest(once, others, _DISTURBED))
         except Failed as failed:
             failures[one.name] = failed
-    print(f"load before: {load:.1f}; {options.rounds} rounds, {time.monotonic() - started:.0f} s\n")
+    print(f"load before: {load:.1f}; {time.monotonic() - started:.0f} s\n")
     for systems in (SYSTEMS, SCALING):
         there = [(one, results[one.name]) for one in systems if one.name in results]
-        print(*table(there), "", sep="\n")
+        if there:
+            print(*table(there), "", sep="\n")
     print(*(f"- {one.name}: {one.note}" for one in chosen), sep="\n")
     print(*failures.values(), sep="\n", file=sys.stderr)
     return 1 if failures else 0

@@ -51,20 +51,20 @@ SYSTEMS = [
     ),
     System(
         "RQ Worker", "with_rq", "redis", _RQ,
-        "the default: a fork for each job; JSON, no results", 120,
+        "the default: a fork for each job; JSON, no results", 80,
     ),
     System(
         "RQ SimpleWorker", "with_rq", "redis", _RQ + "-w rq.worker.SimpleWorker",
-        "no forks, hence no protection against a job that crashes; JSON, no results", 1_500,
+        "no forks, hence no protection against a job that crashes; JSON, no results", 800,
     ),
     System(
         "Celery prefork", "with_celery", "redis", _CELERY + "-P prefork",
         "-c 1; no results, no gossip, mingle or heartbeat; prefetch 128; acknowledged early",
-        4_000,
+        2_500,
     ),
     System(
         "Celery solo", "with_celery", "redis", _CELERY + "-P solo",
-        "the same in one process, without time limits", 4_000,
+        "the same in one process, without time limits", 2_500,
     ),
     System(
         "Dramatiq, 8 threads", "with_dramatiq", "redis", _DRAMATIQ + "-t 8",
@@ -84,16 +84,16 @@ SYSTEMS = [
     ),
     System(
         "PyQS", "with_pyqs", "sqs", _PYQS,
-        "-c 1; SQS is moto's server here; each process ends after 100 jobs", 220, 20,
+        "-c 1; SQS is moto's server here; each process ends after 100 jobs", 210, 15,
     ),
     System(
         "PyQS --simple-worker", "with_pyqs", "sqs", _PYQS + "--simple-worker --batchsize 10",
-        "the same without a process that reads ahead", 220, 20,
+        "the same without a process that reads ahead", 210, 15,
     ),
     System(
         "task-queue fq://", "with_taskqueue", "files", f'{{peers}}/python -c "{_POLL}"',
         "TaskQueue.poll; a file for each task; looks again after up to 1 s when there was none",
-        1_500, 15,
+        1_500, 10,
     ),
 ]  # fmt: skip
 
