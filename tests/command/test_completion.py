@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from stalkd_client import Client
+from stalkd_client.reports import control_of
 
 from support.daemon import free_port
 from support.stalk import PROGRAM
@@ -37,6 +38,13 @@ def test_tubes_are_completed(client: Client, url: str) -> None:
     client.put("x")
     assert complete("stalk kick m", url) == ["mail"]
     assert complete("stalk mv mail ", url) == ["default", "mail"]
+
+
+def test_workers_are_completed(url: str) -> None:
+    with Client(url, watch=control_of("web-1")) as client:
+        client.list_tubes_watched()
+        assert complete("stalk workers ", url) == ["quiet", "resume", "reload", "stop", "web-1"]
+        assert complete("stalk workers stop w", url) == ["web-1"]
 
 
 def test_an_absent_server_completes_nothing() -> None:

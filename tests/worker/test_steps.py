@@ -16,6 +16,9 @@ JOBS = 3
 STEPS = range(1, 9)
 """Watch, ignore, two questions about the server, reserve, outputs, delete with reserve, outputs."""
 
+SLOT_ALONE = ["--no-report"]
+"""Steps are counted on the connection of the slot: there is no other then."""
+
 
 def bodies(client: Client, tube: str) -> list[int]:
     try:
@@ -48,7 +51,7 @@ def test_the_connection_breaks(
     with Queue(tube, url) as queue, Client(url) as client:
         queue.push_many(range(JOBS))
         with cutter(server.port, step, lambda: None, behind=behind) as cut:
-            options = ["work:double", "-q", tube, "-o", f"{tube}.out"]
+            options = ["work:double", "-q", tube, "-o", f"{tube}.out", *SLOT_ALONE]
             with worker(cut.url, *options) as made:
                 assert cut.reached.wait(PATIENCE_S), made.told()
                 check_ledger(client, tube)
@@ -66,7 +69,7 @@ def test_the_worker_is_killed(
     """Its jobs are ready again, and another one finishes."""
     with Queue(tube, url) as queue, Client(url) as client:
         queue.push_many(range(JOBS))
-        options = ["work:double", "-q", tube, "-o", f"{tube}.out"]
+        options = ["work:double", "-q", tube, "-o", f"{tube}.out", *SLOT_ALONE]
         started: list[Worker] = []
 
         def kill() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from stalkd_client import Client, Handle, Queue, Tasks
+from stalkd_client.command.worker_reports import all_workers
 from stalkd_client.tasks.envelope import Envelope
 
 from support.daemon import start_stalkd
@@ -421,7 +422,9 @@ def test_nothing_is_asked_of_the_server_while_there_is_nothing_to_do(url: str, t
         made.wait_for(" working ")
 
         def waiting() -> bool:
-            return tube in client.list_tubes() and client.stats_tube(tube)["current-waiting"] == 3
+            is_told = [each.text("state") for each in all_workers(client)] == ["working"]
+            is_there = is_told and tube in client.list_tubes()
+            return is_there and client.stats_tube(tube)["current-waiting"] == 3
 
         wait_until(waiting)
         before = commands(client)

@@ -14,6 +14,7 @@ from stalkd_client.command.exits import CommandError
 from stalkd_client.command.session import Session, connected
 from stalkd_client.command.tube_stats import STATES, all_tubes, count, number
 from stalkd_client.documents import Mapping
+from stalkd_client.reports import is_of_workers
 
 HEADS: Final = (
     "TUBE",
@@ -56,17 +57,30 @@ def ls(session: Session, pattern: str, sort: str) -> None:
         for told in found:
             output.write_json(told)
         return
-    kept = [told for told in found if pattern != "*" or not is_record(str(told["name"]))]
-    tables.show(HEADS, [row(told) for told in kept])
-    if len(kept) < len(found):
-        number = len(found) - len(kept)
-        output.note(f"not shown, with what failed: {number} of 'error.*' (stalk show ID)")
+    hidden = [] if pattern != "*" else _hidden([str(told["name"]) for told in found])
+    names = {name for _, names in hidden for name in names}
+    tables.show(HEADS, [row(told) for told in found if told["name"] not in names])
+    for reason, names in hidden:
+        if names:
+            output.note(f"not shown, {reason.format(len(names))}")
+
+
+def _hidden(names: list[str]) -> list[tuple[str, set[str]]]:
+    """Return tubes that are only counted, with the sentences that do it."""
+    return [(reason, {each for each in names if is_so(each)}) for reason, is_so in HIDDEN.items()]
 
 
 def is_record(name: str) -> bool:
     """Tell whether a tube holds what stalk-worker has left beside a job that it put aside."""
     prefix, _, number = name.partition(".")
     return prefix == "error" and number.isdecimal()
+
+
+HIDDEN: Final[dict[str, Callable[[str], bool]]] = {
+    "with what failed: {} of 'error.*' (stalk show ID)": is_record,
+    "of workers: {} of 'stalkd.worker*' (stalk workers)": is_of_workers,
+}
+"""Tubes that would only be in the way, unless a pattern asks for them."""
 
 
 def row(told: Mapping) -> list[str]:

@@ -32,6 +32,7 @@ from stalkd_client.command.rezeroing import rezero
 from stalkd_client.command.server import clients, stats
 from stalkd_client.command.top import top
 from stalkd_client.command.whole_tubes import pause, purge, release, resume
+from stalkd_client.command.workers import workers
 from stalkd_client.errors import StalkdError
 
 DEBUG_VARIABLE: Final = "STALK_DEBUG"
@@ -111,7 +112,7 @@ def stalk(url: str | None) -> None:
 
 
 SUBCOMMANDS: Final = (
-    *(ls, jobs, show, peek, stats, clients, top, ping),
+    *(ls, jobs, show, peek, stats, clients, workers, top, ping),
     *(kick, bury, rm, purge, release, move, pause, resume, policy, rezero),
     *(put, reserve, cp, mv, export, import_, wait_empty, drain),
 )

@@ -14,6 +14,7 @@ from stalkd_client.arguments import MAX_NUMBER, check_numbers, check_tube
 from stalkd_client.codecs import CODECS
 from stalkd_client.codecs import find as find_codec
 from stalkd_client.worker import packets
+from stalkd_client.worker.identity import check_name
 from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
@@ -200,6 +201,13 @@ _ENDING: Final = _options(
         "--live/--no-live", default=None,
         help="Show a line that tells how it goes; by default on a terminal.",
     ),
+    click.option(
+        "--name", metavar="NAME", help="What `stalk workers` calls it; by default HOST-PID."
+    ),
+    click.option(
+        "--no-report", "report", is_flag=True, default=True, flag_value=False,
+        help="Tell the server nothing, and take no commands from it.",
+    ),
 )  # fmt: skip
 
 
@@ -258,8 +266,10 @@ def read(given: dict[str, Any]) -> Plan:
     given = _without_server(given) if given["once"] else given
     if given["errors"] is not None and not given["once"]:
         raise ValueError("--errors is for --once; on a server, records stand beside their jobs")
-    general = {name: given[name] for name in ("idle_exit", "stop_after", "fail_on_error")}
-    return Plan(stages=(_stage(given),), **general)
+    if given["name"] is not None:
+        check_name(given["name"])
+    names = ("idle_exit", "stop_after", "fail_on_error", "name", "report")
+    return Plan(stages=(_stage(given),), **{name: given[name] for name in names})
 
 
 def _without_server(given: dict[str, Any]) -> dict[str, Any]:
@@ -269,7 +279,8 @@ def _without_server(given: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{option} needs a server, and --once has none")
     if given["codec"] == "pickle":
         raise ValueError("--codec pickle: a pickle is no line; --once needs another codec")
-    return {**given, "queues": (STDIN,), "outputs": (STDOUT,), "fail_on_error": True}
+    served = {"queues": (STDIN,), "outputs": (STDOUT,)}
+    return {**given, **served, "fail_on_error": True, "report": False}
 
 
 def _stage(given: dict[str, Any]) -> Settings:

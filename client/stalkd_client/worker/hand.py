@@ -35,6 +35,11 @@ class Hand:
         return next(iter(self._held.values()), None)
 
     @property
+    def current(self) -> Held | None:
+        """The one that the child works on, if it has begun; for any thread."""
+        return next((held for held in self.jobs if held.begun is not None), None)
+
+    @property
     def keeps(self) -> bool:
         """Whether there are jobs that must not be given back."""
         return bool(self._kept)

@@ -14,20 +14,22 @@ class Reload:
     """Goes through all crews when it is requested. For the main thread only.
 
     The new process must be ready before the old one ends: where the new code cannot begin, all that
-    is at work goes on with the old.
+    is at work goes on with the old. ``done`` and ``failed`` count how that ended.
     """
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._pending: deque[Crew] = deque()
         self._current: tuple[Crew, Child] | None = None
-        self._is_active = False
+        self.is_active: bool = False
+        self.done: int = 0
+        self.failed: int = 0
 
     def request(self, crews: Iterable[Crew]) -> None:
         """Begin, or begin again."""
         self._log.say("info", "reloading")
         self._pending = deque(crews)
-        self._is_active = True
+        self.is_active = True
 
     def look(self) -> None:
         """Go on, if it is time."""
@@ -35,8 +37,9 @@ class Reload:
             self._see_to(*self._current)
         while self._pending and self._current is None:
             self._begin(self._pending.popleft())
-        if self._is_active and self._current is None:
-            self._is_active = False
+        if self.is_active and self._current is None:
+            self.is_active = False
+            self.done += 1
             self._log.say("info", "reloaded")
 
     def _begin(self, crew: Crew) -> None:
@@ -52,5 +55,6 @@ class Reload:
         self._current = None
         if crew.child is old:
             self._pending.clear()
-            self._is_active = False
+            self.is_active = False
+            self.failed += 1
             self._log.say("error", "reload-failed", hint="the old code goes on")

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from stalkd_client.arguments import check_tube
+from stalkd_client.reports import is_of_workers
 from stalkd_client.worker.messages import Setup
 
 WILD: Final = frozenset("*?[")
@@ -46,10 +47,20 @@ def is_pattern(name: str) -> bool:
 
 
 def expand(names: Sequence[str], existing: Sequence[str]) -> frozenset[str]:
-    """Return the queues that are meant, of those that exist; names that are no patterns always."""
+    """Return the queues that are meant, of those that exist; names that are no patterns always.
+
+    No pattern means the tubes in which workers tell of themselves.
+    """
     plain = {name for name in names if not is_pattern(name)}
     patterns = [name for name in names if is_pattern(name)]
-    return frozenset(plain | {n for n in existing if any(fnmatchcase(n, p) for p in patterns)})
+    return frozenset(
+        plain
+        | {
+            name
+            for name in existing
+            if any(fnmatchcase(name, each) for each in patterns) and not is_of_workers(name)
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +97,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What holds for all stages together: when to stop, and how to tell of failures."""
+    """What holds for all stages together: when to stop, and how to tell of failures.
+
+    ``name`` is that of the worker, None: one is made; ``report``: the server is told how it is.
+    """
 
     stages: tuple[Settings, ...]
     idle_exit: float | None = None
     stop_after: int | None = None
     fail_on_error: bool = False
+    name: str | None = None
+    report: bool = True
 
     @property
     def burst(self) -> bool:

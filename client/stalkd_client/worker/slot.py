@@ -38,6 +38,7 @@ class Slot:
     """``inbox`` gets children with a link to each, None at the end.
 
     ``outputs`` are the queues for what handlers return; ``is_away`` says that there is no server.
+    Other threads may ask ``hand`` for its current job, and nothing else.
     """
 
     def __init__(self, number: int, source: Supply, report: Report, common: Common) -> None:
@@ -49,7 +50,8 @@ class Slot:
         self._report = report
         self._settings, self._tally, self._outage, self._stop, self._pulse = common
         self._pace = Pace(self._settings.prefetch)
-        self._hand = Hand()
+        self.hand: Hand = Hand()
+        self._hand = self.hand
         self._endings: list[Ending] = []
         self._is_dry = False
         self._is_busy = False

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from stalkd_client.worker.common import Common
 from stalkd_client.worker.crew import Crew
 from stalkd_client.worker.exits import EXIT_CANNOT_START, EXIT_FAILED, EXIT_GIVEN_UP
+from stalkd_client.worker.identity import Identity
 from stalkd_client.worker.live import EVERY_S, Live, Moment, table
 from stalkd_client.worker.logs import Log
+from stalkd_client.worker.orphans import reap
 from stalkd_client.worker.outage import Outage
+from stalkd_client.worker.portrait import portrait
 from stalkd_client.worker.process import Child
 from stalkd_client.worker.pulse import Pulse
 from stalkd_client.worker.reloading import Reload
 from stalkd_client.worker.report import FAILURES
+from stalkd_client.worker.reporter import Reporter
 from stalkd_client.worker.scout import Scout
 from stalkd_client.worker.settings import Plan
+from stalkd_client.worker.signals import handled
 from stalkd_client.worker.slot import Slot
 from stalkd_client.worker.stopping import Stop
 from stalkd_client.worker.tally import Tally
@@ -37,15 +41,6 @@ TICK_S: Final = 1.0
 
 STOPPING_TICK_S: Final = 0.01
 """... and everything while the worker stops, begins, or may be at its end."""
-
-SIGNALS: Final = {
-    signal.SIGTERM: "stop",
-    signal.SIGINT: "stop",
-    signal.SIGHUP: "reload",
-    signal.SIGUSR1: "quiet",
-    signal.SIGUSR2: "resume",
-}
-"""What is asked for by which signal."""
 
 GIVE_BACK_S: Final = 1.0
 """How long slots have for giving back jobs when all is given up; else closing does it."""
@@ -76,6 +71,10 @@ class Supervisor:
         ]
         self._scout = Scout(plan.stages[0].url, log, outage)
         self._reload = Reload(log)
+        self._reporter: Reporter | None = None
+        if plan.report:
+            me = Identity.make(plan.name)
+            self._reporter = Reporter(me, plan.stages[0].url, log, self._stop, self.ask)
         self._wake, self._poke = os.pipe()
         self._asked: deque[str] = deque()
         self._stops_asked = 0
@@ -103,14 +102,18 @@ class Supervisor:
     def run(self) -> int:
         """Work until told to stop; return the exit code."""
         began = time.monotonic()
-        with self._signals_handled():
+        with handled(self._poke, self._asked.append):
             self._scout.start(self._stop.event)
             self._measure_if_needed()
+            if self._reporter is not None:
+                self._reporter.start()
             for team in self._teams:
                 team.start(self._poke_main)
             while not self._is_over():
                 self._wait()
                 self._look(time.monotonic())
+            if self._reporter is not None:
+                self._reporter.close()
             for team in self._teams:
                 team.close()
         self._summary(time.monotonic() - began)
@@ -122,23 +125,6 @@ class Supervisor:
             return
         if self._live is not None or any(team.is_scaled for team in self._teams):
             self._scout.measure(self._poke_main)
-
-    # -- signals --------------------------------------------------------------------------------
-
-    @contextmanager
-    def _signals_handled(self) -> Iterator[None]:
-        signal.set_wakeup_fd(self._poke, warn_on_full_buffer=False)
-        before = {number: signal.signal(number, self._signalled) for number in SIGNALS}
-        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)  # It only wakes.
-        try:
-            yield
-        finally:
-            for number, act in before.items():
-                signal.signal(number, act)
-            signal.set_wakeup_fd(-1)
-
-    def _signalled(self, number: int, _frame: object) -> None:
-        self._asked.append(SIGNALS[signal.Signals(number)])
 
     # -- what is asked for ----------------------------------------------------------------------
 
@@ -203,7 +189,7 @@ class Supervisor:
     def _look(self, now: float) -> None:
         self._pulse.beat()
         self._obey()
-        self._reap_strangers()
+        reap([child.pid for child in self._children])
         for team in self._teams:
             if code := team.look(now, self._scout):
                 self._give_up(code)
@@ -216,6 +202,7 @@ class Supervisor:
             self._tally.wake()
         for team in self._teams:
             team.hand_out()
+        self._report(now)
 
     def _consider_stopping(self, now: float) -> None:
         if not self._stop.requested and (self._stops_asked or self._is_enough(now)):
@@ -240,6 +227,13 @@ class Supervisor:
                 sum(len(crew.slots) for crew in self._crews if crew.is_wanted),
             )
             self._log.status(self._live.line(now, moment))
+
+    def _report(self, now: float) -> None:
+        """Tell the server how it goes."""
+        reporter = self._reporter
+        if reporter is not None and now >= reporter.due:
+            state = self._teams, self._tally, self._stop, self._reload
+            reporter.tell(now, portrait(*state, reporter.since))
 
     def _is_enough(self, now: float) -> bool:
         """Tell whether the worker has done what it was started for."""
@@ -270,19 +264,6 @@ class Supervisor:
         if all(team.is_over for team in self._teams):
             return True
         return self._stop.aborting and time.monotonic() > self._stopped_at + GIVE_BACK_S
-
-    def _reap_strangers(self) -> None:
-        """As process 1 of a container, see off those whose parents have ended."""
-        if os.getpid() != 1:
-            return
-        ours = {child.pid for child in self._children}
-        with suppress(ChildProcessError):
-            while (
-                found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            ) is not None:
-                if found.si_pid in ours:
-                    return
-                os.waitpid(found.si_pid, 0)
 
     # -- the end --------------------------------------------------------------------------------
 

@@ -89,6 +89,11 @@ class Tally:
         with self._changed:
             return {name: counts.copy() for name, counts in self.by_queue.items()}
 
+    def counts_now(self) -> dict[str, int]:
+        """Return a copy of the counts; for any thread."""
+        with self._changed:
+            return dict(self.counts)
+
     def ended_one(self, due: float = 0.0) -> None:
         """Know that a job has ended; one that was put off is ready again at ``due``."""
         with self._changed:
