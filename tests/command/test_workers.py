@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stalkd_client import Client, Queue
+from stalkd_client import Client, Queue, tubes
+from stalkd_client.command import worker_reports
 from stalkd_client.command.worker_reports import read
 from stalkd_client.command.workers import size
 from stalkd_client.reports import REPORTS, control_of
@@ -143,6 +144,33 @@ def test_of_two_reports_of_a_worker_the_later_one_counts() -> None:
     reports = [report("a", busy=1), report("b"), report("a", busy=2)]
     found = read(json.dumps(each).encode() for each in reports)
     assert [(each.name, each.number("busy")) for each in found] == [("a", 2), ("b", 1)]
+
+
+def test_a_report_that_is_replaced_meanwhile_is_not_missed(
+    stalk: Stalk, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a worker would seem to have stopped."""
+    body, held = json.dumps(report("a")), []
+
+    def replace(client: Client) -> None:
+        new = client.reserve_job(client.put(body, tube=REPORTS, ttl=1, ttr=1_000_000))
+        for old in held:
+            client.delete(old)
+        held[:] = [new]
+
+    with Client(url) as client:
+        replace(client)
+        looks = iter([True, True, False])
+
+        def listed(*asked: Any) -> list[dict[str, Any]]:
+            found = list(tubes.listed(*asked))
+            if next(looks):
+                replace(client)
+            return found
+
+        monkeypatch.setattr(worker_reports, "listed", listed)
+        assert stalk("workers", "--json").json["name"] == "a"
+        assert next(looks, None) is None
 
 
 def test_fifty_workers_are_listed_at_once(stalk: Stalk, url: str) -> None:
