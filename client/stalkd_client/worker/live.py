@@ -15,7 +15,12 @@ WINDOW: Final = 10
 FAILED: Final = ("buried", "moved")
 """Ends of jobs that are failures for good."""
 
-COLUMNS: Final = {"done": ("done",), "failed": FAILED, "retried": ("retried",), "lost": ("lost",)}
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "done": ("done",),
+    "failed": FAILED,
+    "retried": ("retried",),
+    "lost": ("lost",),
+}
 """Of the table: which ends of jobs each of them counts."""
 
 Counts = Mapping[str, int]

@@ -14,7 +14,7 @@ from stalkd_client.worker.messages import Refused
 from stalkd_client.worker.report import Report
 from stalkd_client.worker.scaling import Range, Scale
 from stalkd_client.worker.scout import MEASURE_S, Scout
-from stalkd_client.worker.settings import expand
+from stalkd_client.worker.settings import Settings, expand
 from stalkd_client.worker.slot import Slot
 from stalkd_client.worker.source import Source
 from stalkd_client.worker.supply import Supply
@@ -38,7 +38,7 @@ class Team:
         """
         self.has_begun: bool = False
         self.names: tuple[str, ...] = ()
-        self.settings = common.settings
+        self.settings: Settings = common.settings
         self._common = common
         self._log = log
         self._once = once
