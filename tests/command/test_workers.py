@@ -14,6 +14,7 @@ from stalkd_client import Client, Queue, tubes
 from stalkd_client.command import worker_reports
 from stalkd_client.command.worker_reports import read
 from stalkd_client.command.workers import size
+from stalkd_client.jobs import Job
 from stalkd_client.reports import REPORTS, control_of
 
 from support.daemon import free_port
@@ -150,7 +151,8 @@ def test_a_report_that_is_replaced_meanwhile_is_not_missed(
     stalk: Stalk, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a worker would seem to have stopped."""
-    body, held = json.dumps(report("a")), []
+    body = json.dumps(report("a"))
+    held: list[Job] = []
 
     def replace(client: Client) -> None:
         new = client.reserve_job(client.put(body, tube=REPORTS, ttl=1, ttr=1_000_000))

@@ -14,6 +14,7 @@ from stalkd_client.worker.handlers import GIVEN
 from stalkd_client.worker.lines import AHEAD_BYTES, CHUNK_BYTES
 from stalkd_client.worker.messages import Trouble
 from stalkd_client.worker.pace import BATCH_S, SLOW_S
+from stalkd_client.worker.pipeline import OF_WORKER
 from stalkd_client.worker.records import SOURCE_BYTES, message, record
 from stalkd_client.worker.splitting import LONGEST_LINE
 
@@ -118,3 +119,8 @@ def test_what_hooks_get_is_in_the_page() -> None:
     listed = re.findall(r"^\.It Li (.*)$", section("HOOKS"), re.MULTILINE)
     described = [name for line in listed for name in line.split(" , ")]
     assert sorted(described) == sorted(each.name for each in fields(JobContext))
+
+
+def test_what_is_for_the_whole_worker_is_in_the_page() -> None:
+    listed = section("PIPELINES").split("for the whole worker:")[1].split("\nFiles")[0]
+    assert set(re.findall(r"[a-z]+(?:-[a-z]+)*", listed.replace(".Li", ""))) - {"and"} == OF_WORKER

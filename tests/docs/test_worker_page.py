@@ -17,7 +17,7 @@ from support.workers import COMMAND, worker
 
 PAGE = (DOCS / "worker.md").read_text()
 BLOCKS = [block for block in blocks_of(PAGE) if block.language == "python"]
-FILES = {block.file: block.code for block in BLOCKS if block.file}
+FILES = {block.file: block.code for block in blocks_of(PAGE) if block.file}
 LINES = next(block for block in BLOCKS if "doubled.jsonl" in block.code)
 SCRIPTS = [block for block in BLOCKS if not block.file and block != LINES]
 FIRST = "shop:double -q numbers -o doubled"
@@ -29,7 +29,7 @@ def workers_of(block: Block) -> list[str]:
 
 
 def test_there_are_examples() -> None:
-    assert (len(FILES), len(SCRIPTS)) == (9, 6)
+    assert (len(FILES), len(SCRIPTS)) == (11, 6)
     assert f"stalk-worker {FIRST.replace('shop:double ', '')} shop:double" in PAGE
 
 
@@ -78,6 +78,20 @@ def test_lines_are_done_without_a_server(tmp_path: Path) -> None:
     line = f"{shlex.join(COMMAND)} {found[1]}"
     assert subprocess.run(line, shell=True, check=False, cwd=tmp_path).returncode == 3  # noqa: S602
     run_script(LINES.code, tmp_path, "stalkd://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("name", ["pipeline.toml", "lines.py"])
+def test_pipelines_are_run(name: str, tmp_path: Path) -> None:
+    for file, code in FILES.items():
+        (tmp_path / file).write_text(code)
+    with start_stalkd() as daemon:
+        url = f"stalkd://{daemon.host}:{daemon.port}"
+        with Queue("lines", url) as queue:
+            queue.push_many([" a b ", " "])
+        with worker(url, name, "--burst", cwd=tmp_path) as made:
+            assert made.wait() == 0, made.told()
+        with Queue("counted", url) as queue:
+            assert queue.pop(10) == [["a b", 2]]
 
 
 def test_every_option_on_the_page_exists() -> None:

@@ -113,9 +113,9 @@ def worker(
         made.process.stderr.close()
 
 
-def work_off(url: str, *options: str, code: int = 0) -> Worker:
+def work_off(url: str, *options: str, code: int = 0, cwd: Path = CODE) -> Worker:
     """Run a worker until nothing is ready, and return it."""
-    with worker(url, "--burst", *options) as made:
+    with worker(url, "--burst", *options, cwd=cwd) as made:
         assert made.wait() == code, made.told()
     return made
 

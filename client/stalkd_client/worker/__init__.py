@@ -8,15 +8,18 @@ from __future__ import annotations
 from stalkd_client.worker.declaring import handler
 from stalkd_client.worker.middleware import JobContext, Middleware
 from stalkd_client.worker.retrying import Retry, Route
+from stalkd_client.worker.stages import Pipeline, Stage
 from stalkd_client.worker.task import CurrentJob, SoftTimeLimitError
 
 __all__ = [
     "CurrentJob",
     "JobContext",
     "Middleware",
+    "Pipeline",
     "Retry",
     "Route",
     "SoftTimeLimitError",
+    "Stage",
     "handler",
     "main",
 ]

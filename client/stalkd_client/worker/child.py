@@ -27,6 +27,7 @@ from stalkd_client.worker import executors, hooks, packets
 from stalkd_client.worker.command import Command, Lines
 from stalkd_client.worker.declaring import Declared
 from stalkd_client.worker.executors import Ends
+from stalkd_client.worker.files import prepare
 from stalkd_client.worker.handlers import BadHandlerError, Handler, find, find_error
 from stalkd_client.worker.messages import Ready, Refused, Setup
 from stalkd_client.worker.retrying import Route
@@ -52,7 +53,6 @@ def main(descriptors: Sequence[str]) -> None:
         _die_with_parent()
     watch = threading.Thread(target=partial(_watch, life), daemon=True)
     watch.start()
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - no need of pathlib
     slots = [Ends(jobs, results) for jobs, results in zip(ends[::2], ends[1::2], strict=True)]
     handler, runner = _prepare(setup, life)
     if handler.is_async:
@@ -63,6 +63,7 @@ def main(descriptors: Sequence[str]) -> None:
 
 def _prepare(setup: Setup, life: socket.socket) -> tuple[Handler, Runner]:
     try:
+        prepare(setup.directory, setup.handler)
         handler = _load(setup)
         return handler, _runner(setup, handler)
     except BaseException as error:  # noqa: BLE001 - also SystemExit of a script that was named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -18,6 +18,8 @@ from stalkd_client.worker.identity import check_name
 from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
+from stalkd_client.worker.pipeline import Given, stages_of
+from stalkd_client.worker.pipelinefile import PythonFileError
 from stalkd_client.worker.retrying import Rules
 from stalkd_client.worker.scaling import Range
 from stalkd_client.worker.settings import STDIN, STDOUT, Plan, QueueSpec, Settings
@@ -44,6 +46,7 @@ SERVER_ONLY: Final = {
     "burst": "--burst",
     "idle_exit": "--idle-exit",
     "autoscale": "--autoscale",
+    "stop_at_eof": "--stop-at-eof",
 }
 """Options that mean nothing where there is no server, as with ``--once``."""
 
@@ -188,6 +191,7 @@ _ENDING: Final = _options(
         "--idle-exit", type=SECONDS, metavar="S", help="Stop after S seconds without a job."
     ),
     click.option("--stop-after", type=COUNT, metavar="N", help="Stop after N jobs."),
+    click.option("--stop-at-eof", is_flag=True, help="Stop when the standard input ends."),
     click.option("--fail-on-error", is_flag=True, help="Exit with 3 if a job failed for good."),
     click.option(
         "--log-format", type=click.Choice(list(FORMATS)), default="text", show_default=True,
@@ -218,20 +222,36 @@ _ENDING: Final = _options(
 @_PROCESSES
 @_ENDING
 @click.version_option(None, "-v", "--version", package_name="stalkd", help="Show the version.")
-def stalk_worker(**given: Any) -> NoReturn:
+def stalk_worker(**_given: Any) -> NoReturn:
     """Run HANDLER over the jobs of queues.
 
-    HANDLER is module:function, module:object, or a module with tasks.
+    HANDLER is module:function, module:object, or a module with tasks; path/to/file.py may be the
+    module. Or it is a file with a whole pipeline, FILE.toml or FILE.py.
     """
-    live = _live(given)
-    level = given["log_level"]
-    jobs_level = "warning" if live or given["once"] else "info"
-    log = Log(given["log_format"], level or "info", level or jobs_level)
+    try:
+        stages = stages_of(click.get_current_context())
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    except PythonFileError as error:
+        raise click.ClickException(str(error)) from None
+    show(stages)
+
+
+def show(stages: Sequence[Given]) -> NoReturn:
+    """Be a worker that tells how it goes on the standard error. Raises click.ClickException."""
+    live = _live(stages[0])
+    level, style, once = (stages[0][name] for name in ("log_level", "log_format", "once"))
+    log = Log(style, level or "info", level or ("warning" if live or once else "info"))
+    run(stages, log, live)
+
+
+def run(stages: Sequence[Given], log: Log, live: Live | None = None) -> NoReturn:
+    """Be a worker with these stages until its end. Raises click.ClickException."""
     if not packets.are_supported():
         raise click.ClickException("this system has no sockets of packets (SOCK_SEQPACKET)")
     try:
-        plan = read(given)
-        once = _once(given, log, live) if given["once"] else None
+        plan = read(stages)
+        once = _once(stages[0], log, live) if stages[0]["once"] else None
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if once is not None and live is not None:
@@ -239,7 +259,7 @@ def stalk_worker(**given: Any) -> NoReturn:
     sys.exit(Supervisor(plan, log, live, once).run())
 
 
-def _once(given: dict[str, Any], log: Log, live: Live | None) -> Once:
+def _once(given: Given, log: Log, live: Live | None) -> Once:
     """Have the files that a run without a server is about. Raises ValueError."""
     from stalkd_client.worker.once import prepare  # noqa: PLC0415 - who serves queues need not load it
 
@@ -247,7 +267,7 @@ def _once(given: dict[str, Any], log: Log, live: Live | None) -> Once:
     return prepare(given["errors"], log, adds_newline=not ends_lines, has_bar=live is not None)
 
 
-def _live(given: dict[str, Any]) -> Live | None:
+def _live(given: Given) -> Live | None:
     """Return what makes the line of a terminal, if there is to be one."""
     if given["live"] is None:
         is_wanted = sys.stderr.isatty() and given["log_format"] == "text"
@@ -261,18 +281,20 @@ def main() -> None:
     stalk_worker(prog_name="stalk-worker")
 
 
-def read(given: dict[str, Any]) -> Plan:
-    """Return what is meant by the options. Raises ValueError."""
-    given = _without_server(given) if given["once"] else given
-    if given["errors"] is not None and not given["once"]:
+def read(stages: Sequence[Given]) -> Plan:
+    """Return what is meant by the options of all stages. Raises ValueError."""
+    if stages[0]["once"]:
+        stages = [_without_server(each) for each in stages]
+    elif stages[0]["errors"] is not None:
         raise ValueError("--errors is for --once; on a server, records stand beside their jobs")
-    if given["name"] is not None:
-        check_name(given["name"])
-    names = ("idle_exit", "stop_after", "fail_on_error", "name", "report")
-    return Plan(stages=(_stage(given),), **{name: given[name] for name in names})
+    if stages[0]["name"] is not None:
+        check_name(stages[0]["name"])
+    of_worker = ("idle_exit", "stop_after", "fail_on_error", "stop_at_eof", "name", "report")
+    general = {name: stages[0][name] for name in of_worker}  # They are the same in all stages.
+    return Plan(stages=tuple(map(_located, stages)), **general)
 
 
-def _without_server(given: dict[str, Any]) -> dict[str, Any]:
+def _without_server(given: Given) -> Given:
     """Return what ``--once`` means in other options. Raises ValueError."""
     for name, option in SERVER_ONLY.items():
         if given[name] not in {(), None} and given[name] is not False:
@@ -283,7 +305,14 @@ def _without_server(given: dict[str, Any]) -> dict[str, Any]:
     return {**given, **served, "fail_on_error": True, "report": False}
 
 
-def _stage(given: dict[str, Any]) -> Settings:
+def _located(given: Given) -> Settings:
+    try:
+        return _stage(given)
+    except ValueError as error:
+        raise ValueError(f"{given['where']}: {error}" if given["where"] else str(error)) from None
+
+
+def _stage(given: Given) -> Settings:
     command = tuple(shlex.split(given["command"] or ""))
     if bool(command) == bool(given["handler"]):
         raise ValueError("name one handler: module:function, a module with tasks, or --exec")
@@ -302,7 +331,7 @@ def _stage(given: dict[str, Any]) -> Settings:
     )  # fmt: skip
 
 
-def _processes(given: dict[str, Any]) -> tuple[int | None, int]:
+def _processes(given: Given) -> tuple[int | None, int]:
     """Return how many processes there are at least, None if that does not change, and at most."""
     if given["autoscale"] is None:
         return None, given["processes"] or 1
@@ -314,7 +343,7 @@ def _processes(given: dict[str, Any]) -> tuple[int | None, int]:
     return least, most
 
 
-def _check(given: dict[str, Any]) -> None:
+def _check(given: Given) -> None:
     """Raise ValueError for what could only fail later."""
     parse(given["url"])
     find_codec(given["codec"] or "json", trusted=given["trusted"])
@@ -327,7 +356,7 @@ def _check(given: dict[str, Any]) -> None:
                 raise ValueError(f"--{option} {name!r} is not MODULE:NAME")
 
 
-def _setup(given: dict[str, Any], command: tuple[str, ...]) -> Setup:
+def _setup(given: Given, command: tuple[str, ...]) -> Setup:
     return Setup(
         handler=given["handler"] or "",
         command=command,
@@ -348,6 +377,7 @@ def _setup(given: dict[str, Any], command: tuple[str, ...]) -> Setup:
         middleware=given["middleware"],
         time_limit=given["time_limit"],
         soft_time_limit=given["soft_time_limit"],
+        directory=given["directory"],
     )
 
 

@@ -13,6 +13,8 @@ from stalkd_client.tasks.arguments import signature_of
 from stalkd_client.tasks.function import Task
 from stalkd_client.tasks.loading import load
 from stalkd_client.worker.declaring import Declared, declared_of
+from stalkd_client.worker.files import load_module
+from stalkd_client.worker.naming import split
 from stalkd_client.worker.task import CurrentJob
 
 GIVEN: Final = ("cur_retry", "max_retries", "job")
@@ -51,25 +53,28 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def find(spec: str) -> Handler:
-    """Import ``module``, ``module:*`` or ``module:path``.
+    """Import ``module``, ``module:*`` or ``module:path``; a module may be ``path/to/file.py``.
 
     Raises BadHandlerError, and whatever the import raises.
     """
-    module, _, path = spec.partition(":")
+    where, path = split(spec)
+    module = load_module(where)
+    name = module.__name__
     if path in {"", "*"}:
-        return _of_tasks(module, import_module(module))
-    found = walk(module, path)
+        return _of_tasks(name, module)
+    found = walk(where, path)
     if isinstance(found, Task):
-        return Handler(tasks=load(spec), queues=(found.queue,))
+        return Handler(tasks=load(f"{name}:{path}"), queues=(found.queue,))
     return _of_object(spec, found)
 
 
 def walk(module: str, path: str) -> Any:
     """Import a module, and return what it has under a dotted path. Raises as ``find``."""
-    found: Any = import_module(module)
+    found: Any = load_module(module)
+    name = found.__name__
     for part in path.split("."):
         if not hasattr(found, part):
-            raise BadHandlerError(f"{module} has no {path}")
+            raise BadHandlerError(f"{name} has no {path}")
         found = getattr(found, part)
     return found
 

@@ -12,6 +12,7 @@ from stalkd_client.worker.declaring import Declared
 from stalkd_client.worker.handlers import BadHandlerError, is_async, walk
 from stalkd_client.worker.messages import Result, ResultKind, Trouble
 from stalkd_client.worker.middleware import Hook, JobContext, Middleware, Status
+from stalkd_client.worker.naming import split
 
 STATUS: Final[dict[ResultKind, Status]] = {
     "ack": "done",
@@ -83,8 +84,7 @@ def _failed(hook: Named, context: JobContext, error: BaseException) -> Result:
 
 def find_hook(name: str) -> Any:
     """Import ``module:path``. Raises BadHandlerError, and whatever the import raises."""
-    module, _, path = name.partition(":")
-    found = walk(module, path)
+    found = walk(*split(name))
     if not callable(found):
         raise BadHandlerError(f"{name} is a {type(found).__name__}, which cannot be called")
     return found

@@ -62,7 +62,8 @@ class Result(NamedTuple):
 class Setup(NamedTuple):
     """What a child must know: these are options of the command, None where it has not been said.
 
-    ``slots`` is how many jobs it works on at a time.
+    ``slots`` is how many jobs it works on at a time; ``directory`` is where it searches modules
+    before the current directory, if it is not empty.
     """
 
     handler: str
@@ -84,6 +85,7 @@ class Setup(NamedTuple):
     middleware: tuple[str, ...]
     time_limit: float | None
     soft_time_limit: float | None
+    directory: str = ""
 
 
 class Ready(NamedTuple):

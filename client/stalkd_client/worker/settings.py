@@ -108,6 +108,7 @@ class Plan:
     fail_on_error: bool = False
     name: str | None = None
     report: bool = True
+    stop_at_eof: bool = False
 
     @property
     def burst(self) -> bool:

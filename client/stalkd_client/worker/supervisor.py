@@ -15,6 +15,7 @@ from stalkd_client.worker.common import Common
 from stalkd_client.worker.crew import Crew
 from stalkd_client.worker.exits import EXIT_CANNOT_START, EXIT_FAILED, EXIT_GIVEN_UP
 from stalkd_client.worker.identity import Identity
+from stalkd_client.worker.leash import Leash
 from stalkd_client.worker.live import EVERY_S, Live, Moment, table
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.orphans import reap
@@ -78,6 +79,7 @@ class Supervisor:
         self._wake, self._poke = os.pipe()
         self._asked: deque[str] = deque()
         self._stops_asked = 0
+        self._leash = Leash(self._poke_main)
         self._stopped_at = 0.0
         self._code = 0
         for each in (self._wake, self._poke):
@@ -107,6 +109,8 @@ class Supervisor:
             self._measure_if_needed()
             if self._reporter is not None:
                 self._reporter.start()
+            if self._plan.stop_at_eof:
+                self._leash.watch()
             for team in self._teams:
                 team.start(self._poke_main)
             while not self._is_over():
@@ -238,6 +242,8 @@ class Supervisor:
     def _is_enough(self, now: float) -> bool:
         """Tell whether the worker has done what it was started for."""
         plan, tally = self._plan, self._tally
+        if self._leash.has_ended:
+            return True
         if not self._has_begun:
             return False
         if tally.is_used_up and not tally.busy:

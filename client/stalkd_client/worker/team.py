@@ -72,6 +72,11 @@ class Team:
         """All of them, whether their process runs or not."""
         return [slot for crew in self.crews for slot in crew.slots]
 
+    @property
+    def _shown(self) -> str:
+        setup = self.settings.setup
+        return setup.handler or " ".join(setup.command)
+
     def start(self, poke: Callable[[], None]) -> None:
         """Start threads and processes; ``poke`` lets the main thread look."""
         for crew in self.crews:
@@ -130,7 +135,7 @@ class Team:
         return 0 if self.has_begun else EXIT_CANNOT_START
 
     def _tell(self, refused: Refused) -> None:
-        self._log.say("error", "handler-refused", reason=refused.reason)
+        self._log.say("error", "handler-refused", handler=self._shown, reason=refused.reason)
         self._log.write(refused.traceback)
 
     def _begin(self, scout: Scout) -> int:
@@ -148,7 +153,7 @@ class Team:
                 slot.outputs = ready.outputs
                 self._serve(slot, names or ready.queues, scout)
         if not self.names:
-            self._log.say("error", "no-queue", hint="say which with --queue")
+            self._log.say("error", "no-queue", handler=self._shown, hint="say which with --queue")
             return EXIT_CANNOT_START
         queues, address = ",".join(self.names), self.slots[0].source.address
         self._log.say("info", "working", queues=queues, slots=len(self.slots), server=address)
