@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, overload
@@ -30,6 +30,7 @@ from stalkd_client.tubes import Tube
 
 if TYPE_CHECKING:
     from stalkd_client.jobs import Job
+    from stalkd_client.worker.attaching import Attachment, Outputs
 
 
 MOST: Final = 1_000
@@ -277,6 +278,50 @@ class Queue(Tube):
             for lease in done:
                 self._bodies.forget(lease.job.body)
         return done
+
+    # -- workers --------------------------------------------------------------------------------
+
+    def attach(
+        self,
+        function: Callable[..., Any] | str,
+        output_queues: Outputs = (),
+        *,
+        iter_output: bool = False,
+        readers_per_job: int = 1,
+        max_parallel_jobs: int = 1,
+        **options: Any,
+    ) -> Attachment:
+        """Run a handler over this queue in the background, for as long as this program runs.
+
+        The function is found by its name by processes of its own: it is at the top of a module, or
+        of the script that runs. ``readers_per_job`` of them always run; if there is more work, up
+        to ``max_parallel_jobs`` times as many.
+
+        Options are those of ``stalk-worker``, with underscores: ``retry_on`` (exceptions),
+        ``retry_delay``, ``max_retries``, ``on_error`` (a mapping of exceptions to queues, Routes,
+        or ``{"queue": ..., "delay": ...}``), ``concurrency``, ``burst``, ... Returns when the
+        worker works. What it warns of goes to the logger ``stalkd_client.worker``.
+
+        Raises ValueError for what is wrong with function or options; AttachError if the worker
+        cannot begin; RuntimeError in a module that a worker imports.
+        """
+        # The program that only puts and takes needs none of it.
+        from stalkd_client.worker.attaching import attach, process_options  # noqa: PLC0415 - so
+
+        if self._bodies.spill is not None:
+            raise ValueError("a worker does not read bodies that are in files: leave out spill")
+        codec = self._bodies.codec.name
+        place: dict[str, Any] = {"queue": self.name, "url": str(self.client.address)}
+        if codec != "json":
+            place |= {"codec": codec, "trusted": codec == "pickle"}
+        return attach(
+            place,
+            function,
+            output_queues=output_queues,
+            iter_output=iter_output,
+            processes=process_options(readers_per_job, max_parallel_jobs),
+            options=options,
+        )
 
     def __iter__(self) -> Iterator[Lease]:
         """Give one leased job after the other, for ever; each is to be ended before the next."""

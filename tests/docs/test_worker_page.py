@@ -25,11 +25,11 @@ FIRST = "shop:double -q numbers -o doubled"
 
 def workers_of(block: Block) -> list[str]:
     named = re.search(r'worker="(.*)"', block.about)
-    return named[1].split("; ") if named else [FIRST]
+    return [each for each in named[1].split("; ") if each] if named else [FIRST]
 
 
 def test_there_are_examples() -> None:
-    assert (len(FILES), len(SCRIPTS)) == (11, 6)
+    assert (len(FILES), len(SCRIPTS)) == (11, 7)
     assert f"stalk-worker {FIRST.replace('shop:double ', '')} shop:double" in PAGE
 
 
