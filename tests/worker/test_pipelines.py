@@ -182,6 +182,7 @@ def test_programs_are_stages_too(url: str, tube: str, place: Path) -> None:
     burst = true
     fail-on-error = true
     log-format = "json"
+    no-report = true
     [[stage]]
     exec = "sort -n"
     queue = "T.in=2"
