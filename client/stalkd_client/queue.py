@@ -30,7 +30,7 @@ from stalkd_client.tubes import Tube
 
 if TYPE_CHECKING:
     from stalkd_client.jobs import Job
-    from stalkd_client.worker.attaching import Attachment, Outputs
+    from stalkd_client.worker.attaching.attach import Attachment, Outputs
 
 
 MOST: Final = 1_000
@@ -306,7 +306,7 @@ class Queue(Tube):
         cannot begin; RuntimeError in a module that a worker imports.
         """
         # The program that only puts and takes needs none of it.
-        from stalkd_client.worker.attaching import attach, process_options  # noqa: PLC0415 - so
+        from stalkd_client.worker.attaching.attach import attach, process_options  # noqa: PLC0415 - so
 
         if self._bodies.spill is not None:
             raise ValueError("a worker does not read bodies that are in files: leave out spill")

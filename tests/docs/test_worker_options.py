@@ -10,13 +10,13 @@ from stalkd_client.jobs import Job
 from stalkd_client.worker import JobContext, exits
 from stalkd_client.worker.cli import SERVER_ONLY, stalk_worker
 from stalkd_client.worker.declaring import HandlerOptions
-from stalkd_client.worker.handlers import GIVEN
-from stalkd_client.worker.lines import AHEAD_BYTES, CHUNK_BYTES
+from stalkd_client.worker.inside.handlers import GIVEN
 from stalkd_client.worker.messages import Trouble
-from stalkd_client.worker.pace import BATCH_S, SLOW_S
-from stalkd_client.worker.pipeline import OF_WORKER
-from stalkd_client.worker.records import SOURCE_BYTES, message, record
-from stalkd_client.worker.splitting import LONGEST_LINE
+from stalkd_client.worker.once.lines import AHEAD_BYTES, CHUNK_BYTES
+from stalkd_client.worker.once.splitting import LONGEST_LINE
+from stalkd_client.worker.reading.pipeline import OF_WORKER
+from stalkd_client.worker.slots.pace import BATCH_S, SLOW_S
+from stalkd_client.worker.slots.records import SOURCE_BYTES, message, record
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "man" / "stalk-worker.1").read_text()

@@ -38,4 +38,4 @@ def test_handlers_load_no_more_than_they_need() -> None:
     loaded = subprocess.run(
         [sys.executable, "-P", "-c", code], check=True, stdout=subprocess.PIPE, text=True
     ).stdout.split()
-    assert not {"click", "trio", "asyncio", "stalkd_client.worker.slot"} & set(loaded)
+    assert not {"click", "trio", "asyncio", "stalkd_client.worker.slots.slot"} & set(loaded)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from stalkd_client import Queue
 from stalkd_client.worker import Route
-from stalkd_client.worker.attaching import AttachError, process_options
+from stalkd_client.worker.attaching.attach import AttachError, process_options
 
 from support.workers import CODE, PATIENCE_S, is_alive, wait_until
 

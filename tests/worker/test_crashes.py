@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from stalkd_client import Client, NotFoundError, Queue
-from stalkd_client.worker.pace import SLOW_S
-from stalkd_client.worker.pulse import GAP_S
+from stalkd_client.worker.slots.pace import SLOW_S
+from stalkd_client.worker.slots.pulse import GAP_S
 
 from support.daemon import start_stalkd
 from support.workers import COMMAND, can_unshare, is_alive, wait_until, work_off, worker

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 from stalkd_client import codecs
-from stalkd_client.worker import JobContext, Middleware, declaring, endings, hooks
+from stalkd_client.worker import JobContext, Middleware, declaring
 from stalkd_client.worker.declaring import Declared, declared_of
-from stalkd_client.worker.handlers import BadHandlerError, Handler
+from stalkd_client.worker.inside import hooks
+from stalkd_client.worker.inside.handlers import BadHandlerError, Handler
+from stalkd_client.worker.inside.running import Runner
 from stalkd_client.worker.messages import Result, Work
 from stalkd_client.worker.retrying import Rules
-from stalkd_client.worker.running import Runner
+from stalkd_client.worker.slots import endings
 
 JSON = codecs.find("json", trusted=False)
 JOB = Work(7, b"[1]", "t", 1, float("inf"))

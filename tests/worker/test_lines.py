@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stalkd_client.jobs import Job
-from stalkd_client.worker import lines as lines_module
-from stalkd_client.worker.bar import Bar, duration
-from stalkd_client.worker.lines import AHEAD_BYTES, CHUNK_BYTES, LINE_BYTES, Input
-from stalkd_client.worker.linesupply import LineSupply
 from stalkd_client.worker.live import Moment
-from stalkd_client.worker.splitting import Line, Splitter
-from stalkd_client.worker.supply import End, Put
-from stalkd_client.worker.written import Written
+from stalkd_client.worker.once import lines as lines_module
+from stalkd_client.worker.once.bar import Bar, duration
+from stalkd_client.worker.once.lines import AHEAD_BYTES, CHUNK_BYTES, LINE_BYTES, Input
+from stalkd_client.worker.once.linesupply import LineSupply
+from stalkd_client.worker.once.splitting import Line, Splitter
+from stalkd_client.worker.once.written import Written
+from stalkd_client.worker.slots.supply import End, Put
 
 from support.workers import wait_until
 

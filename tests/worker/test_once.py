@@ -14,8 +14,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from stalkd_client.worker.lines import AHEAD_BYTES, CHUNK_BYTES
-from stalkd_client.worker.splitting import LONGEST_LINE
+from stalkd_client.worker.once.lines import AHEAD_BYTES, CHUNK_BYTES
+from stalkd_client.worker.once.splitting import LONGEST_LINE
 
 from support.once import as_lines, once, read, records_of, running, write
 from support.terminal import on_terminal

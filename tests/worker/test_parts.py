@@ -10,19 +10,19 @@ import pytest
 from stalkd_client import Client, Queue
 from stalkd_client.jobs import Job
 from stalkd_client.worker import packets
-from stalkd_client.worker.crew import LONGEST_PAUSE_S, pause_after
-from stalkd_client.worker.hand import Hand
-from stalkd_client.worker.held import Held
+from stalkd_client.worker.crews.crew import LONGEST_PAUSE_S, pause_after
 from stalkd_client.worker.link import Link
 from stalkd_client.worker.live import Live, Moment, table
 from stalkd_client.worker.logs import as_json, key_value
 from stalkd_client.worker.messages import Work
-from stalkd_client.worker.pace import Pace
-from stalkd_client.worker.pulse import Pulse
 from stalkd_client.worker.settings import QueueSpec, expand
-from stalkd_client.worker.source import Source
-from stalkd_client.worker.supply import End
-from stalkd_client.worker.tally import Tally
+from stalkd_client.worker.slots.hand import Hand
+from stalkd_client.worker.slots.held import Held
+from stalkd_client.worker.slots.pace import Pace
+from stalkd_client.worker.slots.pulse import Pulse
+from stalkd_client.worker.slots.source import Source
+from stalkd_client.worker.slots.supply import End
+from stalkd_client.worker.slots.tally import Tally
 
 from support.daemon import start_stalkd
 

@@ -13,8 +13,14 @@ import pytest
 from stalkd_client import Queue
 from stalkd_client.worker import Pipeline, Route, Stage
 from stalkd_client.worker.cli import stalk_worker
-from stalkd_client.worker.optionfile import options_of
-from stalkd_client.worker.pipeline import HOOKS, INSTEAD, OF_ONE_HANDLER, OF_WORKER, WITHOUT_SERVER
+from stalkd_client.worker.reading.optionfile import options_of
+from stalkd_client.worker.reading.pipeline import (
+    HOOKS,
+    INSTEAD,
+    OF_ONE_HANDLER,
+    OF_WORKER,
+    WITHOUT_SERVER,
+)
 
 from support.workers import COMMAND, PATIENCE_S, is_alive, wait_until, work_off, worker
 

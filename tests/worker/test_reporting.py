@@ -16,10 +16,10 @@ from stalkd_client import Client, NotFoundError, Queue
 from stalkd_client.command.worker_reports import Worker as Told
 from stalkd_client.command.worker_reports import all_workers
 from stalkd_client.reports import MOST_NAME, NAMES, REPORTS, control_of
-from stalkd_client.worker.control import meant
-from stalkd_client.worker.identity import Identity, check_name, usual_name
-from stalkd_client.worker.portrait import LISTS, fitted
-from stalkd_client.worker.reporter import LEFT_S
+from stalkd_client.worker.reporting.control import meant
+from stalkd_client.worker.reporting.identity import Identity, check_name, usual_name
+from stalkd_client.worker.reporting.portrait import LISTS, fitted
+from stalkd_client.worker.reporting.reporter import LEFT_S
 
 from support.cutter import cutter
 from support.daemon import Daemon, start_stalkd

@@ -10,10 +10,10 @@ import pytest
 from stalkd_client import codecs
 from stalkd_client.tasks import outcomes
 from stalkd_client.tasks.envelope import Envelope
-from stalkd_client.worker.handlers import Handler
+from stalkd_client.worker.inside.handlers import Handler
+from stalkd_client.worker.inside.running import Runner
 from stalkd_client.worker.messages import Result, Work
 from stalkd_client.worker.retrying import Route, Rules
-from stalkd_client.worker.running import Runner
 from stalkd_client.worker.task import CurrentJob
 
 JSON = codecs.find("json", trusted=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from stalkd_client import Client, Queue
-from stalkd_client.worker.scaling import CALM_S, PATIENCE_S, Load, Range, Scale
+from stalkd_client.worker.crews.scaling import CALM_S, PATIENCE_S, Load, Range, Scale
 
 from support.workers import CODE, Worker, is_alive, wait_until, work_off, worker
 
@@ -18,7 +18,12 @@ LOOK_S = 0.5
 
 HASTY = [
     *(sys.executable, "-P", "-c"),
-    "from stalkd_client.worker import main, scaling; scaling.CALM_S = 1.0; main()",
+    """
+from stalkd_client.worker import main
+from stalkd_client.worker.crews import scaling
+scaling.CALM_S = 1.0
+main()
+""",
 ]
 """A worker that does not wait long before it has fewer processes."""
 

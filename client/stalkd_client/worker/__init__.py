@@ -9,9 +9,10 @@ from stalkd_client.worker.declaring import handler
 from stalkd_client.worker.middleware import JobContext, Middleware
 from stalkd_client.worker.retrying import Retry, Route
 from stalkd_client.worker.stages import Pipeline, Stage
-from stalkd_client.worker.task import CurrentJob, SoftTimeLimitError
+from stalkd_client.worker.task import CommandError, CurrentJob, SoftTimeLimitError
 
 __all__ = [
+    "CommandError",
     "CurrentJob",
     "JobContext",
     "Middleware",

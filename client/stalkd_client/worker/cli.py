@@ -14,19 +14,19 @@ from stalkd_client.arguments import MAX_NUMBER, check_numbers, check_tube
 from stalkd_client.codecs import CODECS
 from stalkd_client.codecs import find as find_codec
 from stalkd_client.worker import packets
-from stalkd_client.worker.identity import check_name
+from stalkd_client.worker.crews.scaling import Range
 from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
-from stalkd_client.worker.pipeline import Given, stages_of
-from stalkd_client.worker.pipelinefile import PythonFileError
+from stalkd_client.worker.reading.pipeline import Given, stages_of
+from stalkd_client.worker.reading.pipelinefile import PythonFileError
+from stalkd_client.worker.reporting.identity import check_name
 from stalkd_client.worker.retrying import Rules
-from stalkd_client.worker.scaling import Range
 from stalkd_client.worker.settings import STDIN, STDOUT, Plan, QueueSpec, Settings
 from stalkd_client.worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from stalkd_client.worker.once import Once
+    from stalkd_client.worker.once.run import Once
 
 MOST_PROCESSES: Final = 1024
 MOST_SLOTS: Final = 1024
@@ -261,7 +261,7 @@ def run(stages: Sequence[Given], log: Log, live: Live | None = None) -> NoReturn
 
 def _once(given: Given, log: Log, live: Live | None) -> Once:
     """Have the files that a run without a server is about. Raises ValueError."""
-    from stalkd_client.worker.once import prepare  # noqa: PLC0415 - who serves queues need not load it
+    from stalkd_client.worker.once.run import prepare  # noqa: PLC0415 - who serves queues need not load it
 
     ends_lines = bool(given["command"])  # As programs do.
     return prepare(given["errors"], log, adds_newline=not ends_lines, has_bar=live is not None)

@@ -37,7 +37,13 @@ def start(
     """
     descriptors = () if log is None else (log,)
     process = subprocess.Popen(  # noqa: S603 - ourselves
-        [sys.executable, "-P", "-m", "stalkd_client.worker.attached", *map(str, descriptors)],
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "stalkd_client.worker.attaching.attached",
+            *map(str, descriptors),
+        ],
         stdin=subprocess.PIPE,
         bufsize=0,
         pass_fds=descriptors,

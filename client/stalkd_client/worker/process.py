@@ -120,7 +120,7 @@ def _start(inherited: Sequence[socket.socket]) -> subprocess.Popen[bytes]:
     """
     numbers = [each.fileno() for each in inherited]
     return subprocess.Popen(  # noqa: S603 - ourselves
-        [sys.executable, "-P", "-m", "stalkd_client.worker.child", *map(str, numbers)],
+        [sys.executable, "-P", "-m", "stalkd_client.worker.inside.child", *map(str, numbers)],
         stdin=subprocess.DEVNULL,
         pass_fds=numbers,
         process_group=0,

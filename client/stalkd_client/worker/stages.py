@@ -7,8 +7,8 @@ from inspect import isclass
 from typing import Any
 
 from stalkd_client.tubes import Tube
-from stalkd_client.worker.files import check_is_program
 from stalkd_client.worker.naming import error_name, handler_name
+from stalkd_client.worker.nesting import check_is_program
 from stalkd_client.worker.retrying import Route
 
 

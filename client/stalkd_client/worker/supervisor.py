@@ -11,31 +11,31 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from stalkd_client.worker.common import Common
-from stalkd_client.worker.crew import Crew
+from stalkd_client.worker.crews.crew import Crew
+from stalkd_client.worker.crews.reloading import Reload
+from stalkd_client.worker.crews.scout import Scout
+from stalkd_client.worker.crews.team import Team
 from stalkd_client.worker.exits import EXIT_CANNOT_START, EXIT_FAILED, EXIT_GIVEN_UP
-from stalkd_client.worker.identity import Identity
 from stalkd_client.worker.leash import Leash
 from stalkd_client.worker.live import EVERY_S, Live, Moment, table
 from stalkd_client.worker.logs import Log
 from stalkd_client.worker.orphans import reap
-from stalkd_client.worker.outage import Outage
-from stalkd_client.worker.portrait import portrait
 from stalkd_client.worker.process import Child
-from stalkd_client.worker.pulse import Pulse
-from stalkd_client.worker.reloading import Reload
-from stalkd_client.worker.report import FAILURES
-from stalkd_client.worker.reporter import Reporter
-from stalkd_client.worker.scout import Scout
+from stalkd_client.worker.reporting.identity import Identity
+from stalkd_client.worker.reporting.portrait import portrait
+from stalkd_client.worker.reporting.reporter import Reporter
 from stalkd_client.worker.settings import Plan
 from stalkd_client.worker.signals import handled
-from stalkd_client.worker.slot import Slot
-from stalkd_client.worker.stopping import Stop
-from stalkd_client.worker.tally import Tally
-from stalkd_client.worker.team import Team
+from stalkd_client.worker.slots.common import Common
+from stalkd_client.worker.slots.outage import Outage
+from stalkd_client.worker.slots.pulse import Pulse
+from stalkd_client.worker.slots.report import FAILURES
+from stalkd_client.worker.slots.slot import Slot
+from stalkd_client.worker.slots.stopping import Stop
+from stalkd_client.worker.slots.tally import Tally
 
 if TYPE_CHECKING:  # Who serves queues need not load it.
-    from stalkd_client.worker.once import Once
+    from stalkd_client.worker.once.run import Once
 
 TICK_S: Final = 1.0
 """How often memory and age of children are looked at."""

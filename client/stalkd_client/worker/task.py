@@ -10,6 +10,17 @@ class SoftTimeLimitError(Exception):
     """The handler has taken as long as ``--soft-time-limit`` allows: time to tidy up."""
 
 
+class CommandError(Exception):
+    """The program of ``--exec`` ended with another exit code than 0, or by a signal.
+
+    ``code`` is the exit code, or the number of the signal below 0.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code: int = code
+
+
 class CurrentJob:
     """The job that is being worked on: what a parameter called ``job`` gets.
 

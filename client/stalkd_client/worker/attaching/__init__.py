@@ -1,0 +1,1 @@
+"""Workers that a program starts, and that end with it."""

@@ -1,0 +1,1 @@
+"""The processes of a worker: started, watched, replaced, more or fewer of them."""

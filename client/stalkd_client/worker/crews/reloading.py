@@ -1,0 +1,60 @@
+"""New code, one process at a time: the next is touched when the one before is at work."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from stalkd_client.worker.crews.crew import Crew
+from stalkd_client.worker.logs import Log
+from stalkd_client.worker.process import Child
+
+
+class Reload:
+    """Goes through all crews when it is requested. For the main thread only.
+
+    The new process must be ready before the old one ends: where the new code cannot begin, all that
+    is at work goes on with the old. ``done`` and ``failed`` count how that ended.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._pending: deque[Crew] = deque()
+        self._current: tuple[Crew, Child] | None = None
+        self.is_active: bool = False
+        self.done: int = 0
+        self.failed: int = 0
+
+    def request(self, crews: Iterable[Crew]) -> None:
+        """Begin, or begin again."""
+        self._log.say("info", "reloading")
+        self._pending = deque(crews)
+        self.is_active = True
+
+    def look(self) -> None:
+        """Go on, if it is time."""
+        if self._current is not None:
+            self._see_to(*self._current)
+        while self._pending and self._current is None:
+            self._begin(self._pending.popleft())
+        if self.is_active and self._current is None:
+            self.is_active = False
+            self.done += 1
+            self._log.say("info", "reloaded")
+
+    def _begin(self, crew: Crew) -> None:
+        """Reload a crew; one without a process will start with the new code by itself."""
+        old = crew.child
+        if old is not None and crew.is_wanted and crew.reload():
+            self._current = crew, old
+
+    def _see_to(self, crew: Crew, old: Child) -> None:
+        """See whether the new process is at work; if it could not begin, spare the others."""
+        if crew.is_reloading:
+            return
+        self._current = None
+        if crew.child is old:
+            self._pending.clear()
+            self.is_active = False
+            self.failed += 1
+            self._log.say("error", "reload-failed", hint="the old code goes on")

@@ -1,0 +1,1 @@
+"""A run over the lines of the standard input, without a server."""

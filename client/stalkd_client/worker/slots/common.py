@@ -1,0 +1,21 @@
+"""What all slots of a worker have in common."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stalkd_client.worker.settings import Settings
+from stalkd_client.worker.slots.outage import Outage
+from stalkd_client.worker.slots.pulse import Pulse
+from stalkd_client.worker.slots.stopping import Stop
+from stalkd_client.worker.slots.tally import Tally
+
+
+class Common(NamedTuple):
+    """What is to be done, what was done, and what has happened to the worker."""
+
+    settings: Settings
+    tally: Tally
+    outage: Outage
+    stop: Stop
+    pulse: Pulse
