@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from anyio.abc import SocketAttribute
 
 from stalkd_client import local
 from stalkd_client.dial import context
+from stalkd_client.keepalive import notice_dead_peer
 from stalkd_client.stream import CHUNK, Buffer
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ async def dial(address: Address, timeout: float) -> ByteStream:
         stream = await _tcp(address)
     # anyio has set TCP_NODELAY; who waits for jobs must also notice that the server's machine died.
     sock = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    notice_dead_peer(sock)
     return stream
 
 

@@ -9,6 +9,8 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from stalkd_client.keepalive import notice_dead_peer
+
 if TYPE_CHECKING:
     from stalkd_client.exchange import Exchange
 
@@ -86,7 +88,7 @@ class Stream:
         _limit_waits(sock, self._limit)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            notice_dead_peer(sock)
 
     def send(self, data: bytes, patience: float | None) -> None:
         """Send everything; an answer may take so many seconds, at least those of the stream."""

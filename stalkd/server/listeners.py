@@ -17,6 +17,10 @@ from typing import Any, Final
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn."""
 
+KEEPALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""A machine that vanished is known to be gone in two minutes. Systems take two hours: so long, who
+waited there would be given jobs, and what was held there without a limit would be held."""
+
 UNIX_PREFIX: Final = "unix:"
 """In front of the path of a unix socket."""
 
@@ -188,6 +192,9 @@ def _tune(sock: socket.socket) -> None:
     """Set what accepted connections inherit: no delay of replies, notice of dead peers."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        if hasattr(socket, name):  # Not all systems have all of them.
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _advice(address: str, error: OSError) -> str:

@@ -211,6 +211,11 @@ def test_options_of_the_socket() -> None:
     ):
         assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert served.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, each, count = (
+            served.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        )
+        assert idle + each * count <= 120, "a machine that vanished holds its leases so long"
 
 
 def test_bundled_options_reach_a_daemon() -> None:
