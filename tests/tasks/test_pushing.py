@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -273,6 +274,20 @@ def test_a_generator_is_counted_and_may_be_long(client: Client, url: str, tube: 
     assert client.purge_tube(tube) == 25_000
     with pytest.raises(ValueError, match="pass a list"):
         made.options(result=True).push_many(iter([1]))
+
+
+def test_a_bar_for_many_calls(
+    url: str, tube: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Tasks(url=url, queue=tube).task(add)
+    made.push_many([1, 2], progress=True)
+    assert capsys.readouterr() == ("", ""), "there is no terminal"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    made.push_many([1, 2], progress=True)
+    made.push_many(iter([1, 2, 3]), progress=True, total=3)
+    told = capsys.readouterr().err
+    assert "2/2" in told
+    assert "3/3" in told
 
 
 def test_large_calls_go_in_smaller_pieces(client: Client, url: str, tube: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from stalkd_client.arguments import check_tube
 from stalkd_client.errors import WrongUseError
+from stalkd_client.progress import Report, reporting
 from stalkd_client.tasks.arguments import NOTHING, Arguments, of_item
 from stalkd_client.tasks.handle import Handle
 from stalkd_client.tasks.names import label_of
@@ -85,16 +86,16 @@ class Task(Generic[P, R, V]):
 
     @overload
     def push_many(
-        self, calls: list[Any], *, progress: Callable[[int], None] | None = None
+        self, calls: list[Any], *, progress: Report | bool = False, total: int | None = None
     ) -> list[Handle[V]]: ...
 
     @overload
     def push_many(
-        self, calls: Iterable[Any], *, progress: Callable[[int], None] | None = None
+        self, calls: Iterable[Any], *, progress: Report | bool = False, total: int | None = None
     ) -> int | list[Handle[V]]: ...
 
     def push_many(
-        self, calls: Iterable[Any], *, progress: Callable[[int], None] | None = None
+        self, calls: Iterable[Any], *, progress: Report | bool = False, total: int | None = None
     ) -> int | list[Handle[V]]:
         """Push any number of jobs, without waiting for each.
 
@@ -102,14 +103,18 @@ class Task(Generic[P, R, V]):
         ``functools.partial`` of this task both; anything else is the only argument. Returns handles
         for a list, else their number: a generator may go on for ever, in constant memory.
 
+        ``progress`` is called with the number so far; True draws a bar on standard error, for
+        ``total`` calls if that is known.
+
         Raises BadArgumentsError; PushError at the first job that is refused.
         """
-        handles = self._pusher.push_all(map(self._of_item, calls), progress)
-        if isinstance(calls, list):
-            return list(handles)
-        if self._options.result:
+        if self._options.result and not isinstance(calls, list):
             raise ValueError("results are read by handles, which only a list gives: pass a list")
-        return sum(1 for _ in handles)
+        if total is None and isinstance(calls, Sized):
+            total = len(calls)
+        with reporting(progress, total) as report:
+            handles = self._pusher.push_all(map(self._of_item, calls), report)
+            return list(handles) if isinstance(calls, list) else sum(1 for _ in handles)
 
     def options(self, **options: Unpack[CallOptions]) -> Task[P, R, V]:
         """Return the same task with other options: ``f.options(delay=60).delay(1)``.

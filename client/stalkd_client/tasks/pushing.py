@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stalkd_client.errors import ERRORS, ExistsError, ProtocolError
+from stalkd_client.progress import Report
 from stalkd_client.pushing import PIECE, PIECE_BYTES, PushError
 from stalkd_client.tasks import inlining
 from stalkd_client.tasks.arguments import Arguments, blame, check, signature_of
@@ -82,9 +83,7 @@ class Pusher:
             return self.handle(error.id, call.reply if is_ours else None)
         return self.handle(job_id, call.reply)
 
-    def push_all(
-        self, all_given: Iterable[Arguments], progress: Callable[[int], None] | None
-    ) -> Iterator[Handle[Any]]:
+    def push_all(self, all_given: Iterable[Arguments], report: Report) -> Iterator[Handle[Any]]:
         """Push many calls, piece by piece; all of a piece are checked before the first is sent."""
         if self._options.key is not None:
             raise ValueError("a key is for one job: of many with the same, one would be pushed")
@@ -92,8 +91,7 @@ class Pusher:
         for piece in self._pieces(iter(all_given)):
             yield from self._push_piece(piece, total)
             total += len(piece)
-            if progress is not None:
-                progress(total)
+            report(total)
 
     def _pieces(self, rest: Iterator[Arguments]) -> Iterator[list[Call]]:
         before = 0
