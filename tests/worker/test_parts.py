@@ -190,17 +190,17 @@ def test_all_is_done_when_all_have_looked_since_the_last_end() -> None:
     seen = tally.round
     tally.ended_one()
     tally.found_nothing(0, seen, 0.0)
-    assert not tally.is_all_done(1)  # It has looked before the last job ended.
+    assert not tally.is_all_done([0])  # It has looked before the last job ended.
 
 
 def test_what_was_put_off_is_waited_for() -> None:
     tally = Tally(None, lambda: 0.0)
     tally.ended_one(due=0.05)
     tally.found_nothing(0, tally.round, 0.0)
-    assert not tally.is_all_done(1)
+    assert not tally.is_all_done([0])
     tally.wake()
     tally.found_nothing(0, tally.round - 1, 0.1)
-    assert not tally.is_all_done(1)
+    assert not tally.is_all_done([0])
 
 
 def test_attempts_that_never_began_are_remembered() -> None:

@@ -48,6 +48,11 @@ class Child:
         """The number of the process."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is known to have ended; for any thread."""
+        return self._ended.is_set()
+
     def news(self) -> Ready | Refused | None:
         """Return whether it can begin, if it has said that since it was asked last."""
         messages, _ = packets.receive_all(self.life)

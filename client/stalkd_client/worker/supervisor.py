@@ -30,7 +30,6 @@ from stalkd_client.worker.slots.common import Common
 from stalkd_client.worker.slots.outage import Outage
 from stalkd_client.worker.slots.pulse import Pulse
 from stalkd_client.worker.slots.report import FAILURES
-from stalkd_client.worker.slots.slot import Slot
 from stalkd_client.worker.slots.stopping import Stop
 from stalkd_client.worker.slots.tally import Tally
 
@@ -86,8 +85,9 @@ class Supervisor:
             os.set_blocking(each, False)
 
     @property
-    def _slots(self) -> list[Slot]:
-        return [slot for team in self._teams for slot in team.slots]
+    def _serving(self) -> list[int]:
+        """The numbers of all slots that have a process, or shall have one."""
+        return [slot.number for crew in self._crews if crew.is_wanted for slot in crew.slots]
 
     @property
     def _crews(self) -> list[Crew]:
@@ -176,7 +176,8 @@ class Supervisor:
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         for child in self._children:
-            poll.register(child.life, select.POLLIN)
+            if not child.has_ended:  # There is no more news of it, but its end, again and again.
+                poll.register(child.life, select.POLLIN)
         poll.poll(self._tick() * 1000)
         with suppress(BlockingIOError):
             while os.read(self._wake, 4096):
@@ -250,7 +251,7 @@ class Supervisor:
             return True
         if self._once is not None and self._once.is_done:
             return True
-        if plan.burst and tally.is_all_done(len(self._slots)):
+        if plan.burst and tally.is_all_done(self._serving):
             return True
         idle = plan.idle_exit
         return idle is not None and not tally.busy and now >= tally.ended + idle

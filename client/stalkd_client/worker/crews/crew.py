@@ -212,9 +212,8 @@ class Crew:
             child.is_retiring = True
 
     def nudge(self) -> None:
-        """Wake slots that wait for jobs, if they shall not."""
-        is_ending = self.child is not None and self.child.is_retiring
-        if self._stop.requested or self._stop.is_quiet or is_ending:
+        """Wake slots that wait for jobs, if they shall not, or have no process for them."""
+        if self._stop.requested or self._stop.is_quiet or self._is_ending:
             for slot in self.slots:
                 slot.source.has_tubes.set()
                 slot.source.interrupt()
@@ -224,8 +223,14 @@ class Crew:
         """Whether nothing is going to change by itself."""
         if self.child is None:
             return not self.is_wanted
-        is_at_work = self._is_handed_out and not self.child.is_retiring
+        is_at_work = self._is_handed_out and not self._is_ending
         return is_at_work and self.is_wanted and self._successor is None
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether the child at work gets no more jobs, or has ended."""
+        child = self.child
+        return child is not None and (child.is_retiring or child.has_ended)
 
     @property
     def is_busy(self) -> bool:

@@ -50,9 +50,12 @@ class Team:
         self._scale_at = 0.0
         self._scale: Scale | None = None
         if self.settings.least is not None:
-            self._scale = Scale(Range(self.settings.least, len(self.crews)), len(self._groups))
             # The first one tells what the queues are.
-            self._want(self.crews[: max(1, self.settings.least)])
+            begin_with = max(1, self.settings.least)
+            # With --burst it is also the one that knows when nothing is ready any more.
+            least = begin_with if self.settings.burst else self.settings.least
+            self._scale = Scale(Range(least, len(self.crews)), len(self._groups))
+            self._want(self.crews[:begin_with])
 
     def _slot(self, number: int, names: tuple[str, ...]) -> Slot:
         source: Supply

@@ -81,7 +81,16 @@ class Slot:
         """Whether nothing is left to do with this child."""
         if self._hand or self._endings:
             return False
-        return self._stop.requested or self._child.is_retiring or self._link.is_dead
+        return self._takes_no_more()
+
+    def _takes_no_more(self) -> bool:
+        """Whether this child gets no more jobs.
+
+        A slot that holds none does not look at the link: the main thread sees the child's end.
+        """
+        child = self._child
+        is_ending = child.is_retiring or child.has_ended or self._link.is_dead
+        return self._stop.requested or is_ending
 
     def _turn(self) -> None:
         if self._link.is_dead and self._hand:
@@ -140,7 +149,7 @@ class Slot:
 
     def _claim(self) -> int:
         """Return how many jobs to take now: none while enough are at hand, or all shall end."""
-        if self._stop.requested or self._child.is_retiring or self._link.is_dead:
+        if self._takes_no_more():
             return 0
         if self._stop.is_quiet:
             if not self._hand and not self._endings:
@@ -154,15 +163,22 @@ class Slot:
         return self._tally.claim(self._room())
 
     def _room(self) -> int:
-        """Return how many jobs fit the pace, and what the child may still do."""
+        """Return how many jobs fit the pace, and what the child may still do.
+
+        Other slots use that up, too, and it may be less than this one holds.
+        """
         left = self._child.jobs_left()
-        return self._pace.size if left is None else min(self._pace.size, left - len(self._hand))
+        if left is None:
+            return self._pace.size
+        return max(0, min(self._pace.size, left - len(self._hand)))
 
     def _claim_first(self) -> int:
         if not self.source.wanted:  # No queue matches the patterns yet.
             if self._settings.burst:
                 self._tally.found_nothing(self.number, self._tally.round, time.monotonic())
             self.source.has_tubes.wait(NO_TUBES_S)
+            if not self.source.wanted:  # It was woken for another reason; that may be over.
+                self.source.has_tubes.clear()
             return 0
         claimed = self._tally.claim(self._room())
         if not claimed and not self._endings:

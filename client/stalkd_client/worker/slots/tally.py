@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 REMEMBERED: Final = 100_000
@@ -148,11 +148,11 @@ class Tally:
                 until_due = self._due - self._clock()
                 self._changed.wait(min(until_due, LOOK_AGAIN_S) if until_due > 0 else LOOK_AGAIN_S)
 
-    def is_all_done(self, slots: int) -> bool:
-        """Tell whether all slots have looked in vain since the last job ended."""
+    def is_all_done(self, slots: Collection[int]) -> bool:
+        """Tell whether all of these slots have looked in vain since the last job ended."""
         with self._changed:
-            in_vain = sum(seen == self._rounds for seen in self._empty_since.values())
-            return not self.busy and in_vain >= slots
+            in_vain = all(self._empty_since.get(each) == self._rounds for each in slots)
+            return in_vain and not self.busy
 
     def wake(self) -> None:
         """Let whoever waits look again."""
