@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from stalkd_client.address import parse
-from stalkd_client.arguments import MAX_NUMBER, check_numbers, check_tube
+from stalkd_client.arguments import check_numbers, check_tube
 from stalkd_client.codecs import CODECS
 from stalkd_client.codecs import find as find_codec
 from stalkd_client.worker import packets
@@ -20,6 +20,7 @@ from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
 from stalkd_client.worker.reading.pipeline import Given, stages_of
 from stalkd_client.worker.reading.pipelinefile import PythonFileError
+from stalkd_client.worker.reading.seconds import SECONDS, SOME_SECONDS
 from stalkd_client.worker.reporting.identity import check_name
 from stalkd_client.worker.retrying import Rules
 from stalkd_client.worker.settings import STDIN, STDOUT, Plan, QueueSpec, Settings
@@ -51,8 +52,6 @@ SERVER_ONLY: Final = {
 """Options that mean nothing where there is no server, as with ``--once``."""
 
 COUNT: Final = click.IntRange(min=1)
-SECONDS: Final = click.FloatRange(0, MAX_NUMBER)
-SOME_SECONDS: Final = click.FloatRange(0, MAX_NUMBER, min_open=True)
 
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
