@@ -133,6 +133,8 @@ class Crew:
             self._successor = None
         elif successor.is_ready and self.child is not None:
             self.child.is_retiring = True
+            if not self.child.is_ready:  # It has no jobs, and might never have any.
+                self.child.kill("there is newer code")
 
     def hand_out(self) -> None:
         """Give the links of a child that is ready to the slots."""
@@ -147,6 +149,8 @@ class Crew:
         """See whether the child has ended, has to end, or is to be replaced."""
         child = self.child
         self._collect(now)
+        if self._successor is not None and not self.is_wanted:
+            self._successor.kill("it is not needed")
         if child is None:
             if self.is_wanted and now >= self.start_at and not self._stop.requested:
                 self.start()

@@ -45,16 +45,24 @@ class Reload:
     def _begin(self, crew: Crew) -> None:
         """Reload a crew; one without a process will start with the new code by itself."""
         old = crew.child
-        if old is not None and crew.is_wanted and crew.reload():
+        if old is None or not crew.is_wanted:
+            return
+        if crew.reload():
             self._current = crew, old
+        else:
+            self._fail()
 
     def _see_to(self, crew: Crew, old: Child) -> None:
-        """See whether the new process is at work; if it could not begin, spare the others."""
+        """See whether the new process is at work, or there shall be none any more."""
         if crew.is_reloading:
             return
         self._current = None
-        if crew.child is old:
-            self._pending.clear()
-            self.is_active = False
-            self.failed += 1
-            self._log.say("error", "reload-failed", hint="the old code goes on")
+        if crew.child is old and crew.is_wanted:
+            self._fail()
+
+    def _fail(self) -> None:
+        """Spare the other crews what this one could not do."""
+        self._pending.clear()
+        self.is_active = False
+        self.failed += 1
+        self._log.say("error", "reload-failed", hint="the old code goes on")
