@@ -423,6 +423,19 @@ def test_told_to_stop_twice_a_worker_still_finishes(url: str, tube: str, tmp_pat
 # -- the size -------------------------------------------------------------------------------------
 
 
+def test_the_first_signal_after_a_command_to_stop_gives_up_nothing(url: str, tube: str) -> None:
+    """As when somebody stops a worker from afar, and its machine then."""
+    with worker(url, "-q", tube, "--name", "patient", "work:naps") as made, Client(url) as client:
+        made.wait_for("working")
+        client.put(b"0.5", tube=tube)
+        wait_until(lambda: client.stats_tube(tube)["current-jobs-reserved"])
+        client.put('{"do": "stop"}', tube="stalkd.worker.patient")
+        made.wait_for("stopping")
+        made.signal(signal.SIGTERM)
+        assert made.wait() == 0
+        assert made.count(" done ") == 1
+
+
 def test_a_report_fits() -> None:
     report = {"name": "a", **{key: [key] * 1000 for key in LISTS}}
     assert json.loads(fitted(report, 1_000_000)) == report

@@ -74,10 +74,11 @@ class Supervisor:
         self._reporter: Reporter | None = None
         if plan.report:
             me = Identity.make(plan.name)
-            self._reporter = Reporter(me, plan.stages[0].url, log, self._stop, self.ask)
+            self._reporter = Reporter(me, plan.stages[0].url, log, self.ask)
         self._wake, self._poke = os.pipe()
         self._asked: deque[str] = deque()
         self._stops_asked = 0
+        self._is_told_to_finish = False
         self._leash = Leash(self._poke_main)
         self._stopped_at = 0.0
         self._code = 0
@@ -133,7 +134,7 @@ class Supervisor:
     # -- what is asked for ----------------------------------------------------------------------
 
     def ask(self, what: str) -> None:
-        """Ask, from any thread, for one of ``stop``, ``reload``, ``quiet`` and ``resume``."""
+        """Ask, from any thread, for one of ``finish``, ``reload``, ``quiet`` and ``resume``."""
         self._asked.append(what)
         self._poke_main()
 
@@ -141,6 +142,7 @@ class Supervisor:
         """Do what was asked for."""
         actions: dict[str, Callable[[], None]] = {
             "stop": self._told_to_stop,
+            "finish": self._told_to_finish,
             "reload": self._told_to_reload,
             "quiet": self._told_to_be_quiet,
             "resume": self._told_to_resume,
@@ -150,6 +152,10 @@ class Supervisor:
 
     def _told_to_stop(self) -> None:
         self._stops_asked += 1
+
+    def _told_to_finish(self) -> None:
+        """Stop, but be as patient as if nobody had said so: signals alone give up jobs."""
+        self._is_told_to_finish = True
 
     def _told_to_reload(self) -> None:
         if not self._stop.requested:
@@ -243,7 +249,7 @@ class Supervisor:
     def _is_enough(self, now: float) -> bool:
         """Tell whether the worker has done what it was started for."""
         plan, tally = self._plan, self._tally
-        if self._leash.has_ended:
+        if self._leash.has_ended or self._is_told_to_finish:
             return True
         if not self._has_begun:
             return False

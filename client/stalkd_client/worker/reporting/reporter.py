@@ -34,7 +34,6 @@ from stalkd_client.worker.logs import Log
 from stalkd_client.worker.reporting.control import Control
 from stalkd_client.worker.reporting.identity import Identity, version
 from stalkd_client.worker.reporting.portrait import fitted
-from stalkd_client.worker.slots.stopping import Stop
 
 TELL_S: Final = 2.0
 """Between two reports of a worker that works: as often as people look, not as often as it does."""
@@ -85,7 +84,6 @@ class Reporter:
         identity: Identity,
         url: str | None,
         log: Log,
-        stop: Stop,
         ask: Callable[[str], None],
     ) -> None:
         """Connect nothing yet; ``ask`` is told the commands that come. Raises ValueError."""
@@ -95,9 +93,7 @@ class Reporter:
         self._url = url
         self._address = parse(url)
         self._log = log
-        self._stop = stop
         self._ask = ask
-        self._is_stopped = False
         self._control = Control(url, identity.instance, log, self._obey)
         self._name = ""
         self._version = ""
@@ -138,13 +134,10 @@ class Reporter:
     def _obey(self, command: str) -> None:
         """Pass on a command; who gave it waits to see what becomes of it.
 
-        A second wish to stop would give up all jobs: that is for signals alone.
+        As signals to stop are counted, and the second gives up all jobs, this must be none.
         """
-        if command == "stop" and (self._is_stopped or self._stop.requested):
-            return
-        self._is_stopped = self._is_stopped or command == "stop"
         self.due = 0.0
-        self._ask(command)
+        self._ask("finish" if command == "stop" else command)
 
     # -- the thread -----------------------------------------------------------------------------
 
