@@ -254,6 +254,44 @@ def test_a_worker_ends_with_its_program(url: str, tube: str, tmp_path: Path, for
                 os.kill(each, signal.SIGKILL)
 
 
+def test_a_worker_that_has_much_to_say_ends_with_its_program(
+    url: str, tube: str, queue: Queue, tmp_path: Path
+) -> None:
+    """Nobody reads it any more then, though what the program has forked lives on."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import os, time\n"
+        "from stalkd_client import Queue\n"
+        "def handle(message): raise ValueError(chr(1) * 2000)\n"  # 12 kilobytes of JSON.
+        "if __name__ == '__main__':\n"
+        f"    attachment = Queue({tube!r}).attach(handle)\n"
+        "    forked = os.fork()\n"
+        "    if forked:\n"
+        "        print(attachment.pid, forked, flush=True)\n"
+        "    time.sleep(1000)\n"
+    )
+    program = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "STALKD_URL": url},
+    )
+    assert program.stdout is not None
+    with program.stdout:
+        pid, forked = map(int, program.stdout.readline().split())
+    try:
+        program.send_signal(signal.SIGSTOP)  # From now on it does not read, either.
+        queue.push_many(range(20))
+        wait_until(lambda: queue.count("buried") > 64 // 12, "that is as much as a pipe holds")
+        program.kill()
+        program.wait(PATIENCE_S)
+        wait_until(lambda: not is_alive(pid))
+        assert is_alive(forked)
+    finally:
+        for each in (pid, forked):
+            if is_alive(each):
+                os.kill(each, signal.SIGKILL)
+
+
 def test_what_a_script_has_pickled_is_known(url: str, tube: str, tmp_path: Path) -> None:
     """Its classes were in ``__main__`` there."""
     script = tmp_path / "pickles.py"

@@ -7,7 +7,9 @@ import logging
 import os
 import subprocess
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final, Self
@@ -170,6 +172,12 @@ class Attachment:
             raise TimeoutError(f"{self._name} was still running after {timeout:g} s") from None
 
 
+def _let_go_of_log(reference: weakref.ref[_Hearing]) -> None:
+    hearing = reference()
+    if hearing is not None:
+        hearing.let_go_of_log()
+
+
 class _Hearing:
     """Reads what a worker says, and passes it on; it also keeps the process object alive."""
 
@@ -177,18 +185,29 @@ class _Hearing:
         self, process: subprocess.Popen[bytes], log: int, began: SimpleQueue[Exception | None]
     ) -> None:
         self._process = process
-        self._log = log
+        self._log: int | None = log
         self._began = began
         self._has_begun = False
         self._said: list[str] = []
         self._refusal = ""
         self._logger = logging.getLogger(LOGGER)
+        # What this program forks reads nothing. With a reader left, the worker would wait for it.
+        os.register_at_fork(after_in_child=partial(_let_go_of_log, weakref.ref(self)))
+        self._lines = open(log, encoding="utf-8", errors="replace")  # noqa: SIM115 - the thread does that
+
+    def let_go_of_log(self) -> None:
+        """Have nothing instead of it, under the same number: something here will close that."""
+        if self._log is not None:
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, self._log, inheritable=False)
+            os.close(nothing)
 
     def run(self) -> None:
         """Read to the end."""
-        with open(self._log, encoding="utf-8", errors="replace") as lines:  # noqa: PTH123 - a number
-            for line in lines:
+        with self._lines:
+            for line in self._lines:
                 self._hear(line.rstrip("\n"))
+            self._log = None  # Soon the number will be somebody else's.
         code = self._process.wait()
         let_go(self._process)
         if not self._has_begun:
