@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +12,17 @@ import pytest
 from stalkd_client import Client, Queue
 
 from support.workers import wait_until, work_off, worker
+
+LINGERING = [
+    *(sys.executable, "-P", "-c"),
+    """
+import atexit, time
+from stalkd_client.worker import main
+atexit.register(time.sleep, 1)
+main()
+""",
+]
+"""A worker that takes some time to leave, as on a busy machine."""
 
 WATCHED_S = 1.0
 """How long a process is watched: one that never rests takes most of that."""
@@ -95,3 +107,12 @@ def test_a_burst_does_not_wait_for_processes_that_do_not_run(
     push(url, tube, *range(4))
     done = work_off(url, "-q", tube, "--autoscale", scale, "work:double")
     assert done.count(" done ") == 4
+
+
+def test_a_signal_that_comes_too_late_kills_nobody(url: str, tube: str) -> None:
+    """Its work is done, and the exit code says so."""
+    with worker(url, "-q", tube, "--burst", "work:double", command=LINGERING) as made:
+        made.wait_for(" stopped ")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            made.signal(number)
+        assert made.wait() == 0

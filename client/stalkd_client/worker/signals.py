@@ -19,17 +19,22 @@ SIGNALS: Final = {
 
 @contextmanager
 def handled(poke: int, ask: Callable[[str], None]) -> Iterator[None]:
-    """Call ``ask`` for signals meanwhile; each also writes a byte to the descriptor ``poke``."""
+    """Call ``ask`` for signals meanwhile; each also writes a byte to the descriptor ``poke``.
+
+    Afterwards they are ignored: who asks a worker to stop that is just ending shall not kill it.
+    """
 
     def signalled(number: int, _frame: object) -> None:
         ask(SIGNALS[signal.Signals(number)])
 
     signal.set_wakeup_fd(poke, warn_on_full_buffer=False)
-    before = {number: signal.signal(number, signalled) for number in SIGNALS}
-    before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)  # It only wakes.
+    for number in SIGNALS:
+        signal.signal(number, signalled)
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)  # It only wakes.
     try:
         yield
     finally:
-        for number, act in before.items():
-            signal.signal(number, act)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, before)
         signal.set_wakeup_fd(-1)
