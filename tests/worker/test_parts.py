@@ -269,3 +269,12 @@ def test_a_job_whose_lease_is_over_is_not_passed_on() -> None:
     assert hand.feed(link, 60.0) == [held]
     assert link.take_back() == []
     link.close()
+
+
+def test_a_slot_outlives_its_queues(url: str, tube: str) -> None:
+    """When the last one that its patterns match has gone, it may be about to take more jobs."""
+    source = Source(url, {tube})
+    assert source.wait(1, 0) == []
+    source.want(frozenset())
+    assert source.settle([], 1) == ([], [])
+    source.close()

@@ -117,7 +117,7 @@ class Source:
             else:
                 self._is_plain = False
         wanted = self.wanted
-        if wanted != self._watched:
+        if wanted and wanted != self._watched:  # A connection watches something at least.
             for tube in sorted(wanted - self._watched):
                 self._client.watch(tube)
             for tube in sorted(self._watched - wanted):
