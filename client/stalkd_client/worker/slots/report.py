@@ -50,6 +50,8 @@ class Report:
     def lost(self, held: Held, result: Result, reason: Exception | None) -> None:
         """Tell that a job was not this worker's any more when it was done."""
         self._tally.add("lost", held.job.tube)
+        if result.kind == "late":
+            self._tally.give_back()
         self._tally.ended_one()
         why = "the lease was over before the work was" if reason is None else str(reason)
         self._line("lost", held, result, reason=why)

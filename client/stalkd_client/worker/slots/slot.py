@@ -257,14 +257,14 @@ class Slot:
             self._report.hook_failed(held, result)
             return
         self._child.did_one()
-        if result.kind == "late":
-            self._tally.not_begun(result.id)
         self._end(held, result)
         self._hand.begin_first(now, self._settings.setup.time_limit)
 
     def _end(self, held: Held, result: Result) -> None:
         """Have a job done with; if its lease is over, nothing of it is stored."""
         self._hand.remove(held)
+        if result.kind == "late":
+            self._tally.not_begun(held.job.id)
         if (
             result.kind == "move" and not self.source.can_move
         ):  # What a handler declares may say so.
@@ -301,10 +301,12 @@ class Slot:
     def _give_back(self, unbegun: Iterable[Held]) -> None:
         """Let others have jobs that never began."""
         for held in unbegun:
-            if not held.is_over(time.monotonic()):
-                self._tally.not_begun(held.job.id)
-                given = Result(held.job.id, "late")
-                self._endings.append(Ending(held, given, "returned", [], endings.released(held)))
+            if held.is_over(time.monotonic()):
+                self._tally.never_began(held.job.id)
+                continue
+            self._tally.not_begun(held.job.id)
+            given = Result(held.job.id, "late")
+            self._endings.append(Ending(held, given, "returned", [], endings.released(held)))
         self._note_busy()
 
     def _touch(self, now: float) -> None:
@@ -330,7 +332,6 @@ class Slot:
         is_innocent = child.killed_by is not None and child.killed_by != self.number
         for held in self._hand.jobs:
             if self._stop.aborting or is_innocent:
-                self._tally.not_begun(held.job.id)
                 self._end(held, Result(held.job.id, "late"))
             else:
                 self._report.died(held, cause)
@@ -344,7 +345,8 @@ class Slot:
             self._report.lost(each.held, each.result, error)
         self._endings.clear()
         self._hand.take_back(self._link)
-        self._hand.drop()
+        for held in self._hand.drop():
+            self._tally.never_began(held.job.id)
         for held in self._hand.jobs:
             held.lost = True
         self._note_busy()

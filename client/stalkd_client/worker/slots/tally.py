@@ -122,6 +122,11 @@ class Tally:
             if len(self._unbegun) > REMEMBERED:
                 self._unbegun.popitem(last=False)
 
+    def never_began(self, job_id: int) -> None:
+        """Know that a job is gone without having begun, and that this was not an end of it."""
+        self.not_begun(job_id)
+        self.give_back()
+
     def forget(self, job_id: int) -> None:
         """Know that a job is gone."""
         if self._unbegun:

@@ -1,0 +1,38 @@
+"""Attempts: only those count that have begun, whatever becomes of the connection."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from stalkd_client import Queue
+
+from support.cutter import PATIENCE_S, cutter
+from support.daemon import Daemon
+from support.workers import worker
+
+JOBS = 200
+ENOUGH = 80
+
+STEPS = range(8, 14)
+"""By then several jobs are taken at a time, and all of them are lost with the connection."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_jobs_that_are_lost_before_they_begin_count_for_nothing(
+    server: Daemon, url: str, tube: str, tmp_path: Path, step: int
+) -> None:
+    ledger = tmp_path / "ledger"
+    with Queue(tube, url) as queue, cutter(server.port, step, lambda: None, behind=False) as cut:
+        ids = {queue.push([str(ledger), str(number), ""]): number for number in range(JOBS)}
+        options = ["work:note", "-q", tube, "--stop-after", str(ENOUGH), "--no-report"]
+        with worker(cut.url, *options) as made:
+            assert cut.reached.wait(PATIENCE_S), made.told()
+            assert made.wait() == 0
+    runs = Counter(ledger.read_text().split())
+    assert runs.total() == ENOUGH
+    ended = re.findall(r" done .* id=(\d+) attempt=(\d+)", made.told())
+    assert ended
+    assert all(runs[str(ids[int(each)])] == int(attempt) for each, attempt in ended)
