@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -81,6 +82,27 @@ def test_code_that_never_begins_is_replaced(url: str, tube: str, tmp_path: Path)
         wait_until(lambda: not is_alive(old))
         assert len(made.children()) == 1
         assert result(url, tube, made, 1) == "new code"
+        assert made.stop() == 0
+
+
+def test_new_code_is_no_good_because_the_old_has_died(url: str, tube: str, tmp_path: Path) -> None:
+    """Then the new process has its place at once, before it is known that it cannot begin."""
+    code_of(tmp_path, "old")
+    with worker(url, "-q", tube, "fresh:run", cwd=tmp_path) as made:
+        made.wait_for("working")
+        (old,) = made.children()
+        go = tmp_path / "go"
+        waits = (
+            f"import pathlib, time\nwhile not pathlib.Path({str(go)!r}).exists(): time.sleep(.01)"
+        )
+        code_of(tmp_path, "new code", f"{waits}\nraise RuntimeError('no')\n")
+        made.signal(signal.SIGHUP)
+        made.wait_for("reloading")
+        os.kill(old, signal.SIGKILL)
+        made.wait_for("process-ended")
+        go.touch()
+        made.wait_for("reload-failed")
+        assert not made.count(" reloaded")
         assert made.stop() == 0
 
 

@@ -77,18 +77,13 @@ class Crew:
         self._log.say("debug", "process-started", pid=child.pid)
         return child
 
-    def reload(self) -> bool:
+    def reload(self) -> Child | None:
         """Start a child with the code of now, to follow the one at work when it can begin.
 
-        Return False if that cannot be done.
+        Return it, or None if that cannot be done.
         """
         self._successor = self._new_child()
-        return self._successor is not None
-
-    @property
-    def is_reloading(self) -> bool:
-        """Whether a child of new code is not at work yet."""
-        return self._successor is not None
+        return self._successor
 
     @property
     def children(self) -> list[Child]:

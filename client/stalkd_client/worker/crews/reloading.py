@@ -44,20 +44,24 @@ class Reload:
 
     def _begin(self, crew: Crew) -> None:
         """Reload a crew; one without a process will start with the new code by itself."""
-        old = crew.child
-        if old is None or not crew.is_wanted:
+        if crew.child is None or not crew.is_wanted:
             return
-        if crew.reload():
-            self._current = crew, old
-        else:
+        new = crew.reload()
+        if new is None:
             self._fail()
+        else:
+            self._current = crew, new
 
-    def _see_to(self, crew: Crew, old: Child) -> None:
-        """See whether the new process is at work, or there shall be none any more."""
-        if crew.is_reloading:
+    def _see_to(self, crew: Crew, new: Child) -> None:
+        """See whether the new process is at work, or there shall be none any more.
+
+        It may be in its place before it is ready, where the old one has died meanwhile.
+        """
+        is_at_work = crew.child is new and new.is_ready
+        if new in crew.children and not is_at_work:
             return
         self._current = None
-        if crew.child is old and crew.is_wanted:
+        if crew.is_wanted and not new.is_ready:
             self._fail()
 
     def _fail(self) -> None:
@@ -65,4 +69,4 @@ class Reload:
         self._pending.clear()
         self.is_active = False
         self.failed += 1
-        self._log.say("error", "reload-failed", hint="the old code goes on")
+        self._log.say("error", "reload-failed", hint="the old code goes on, where it runs")
