@@ -80,12 +80,12 @@ class Tube:
 
     @property
     def inserted(self) -> int:
-        """How many jobs were put since the tube was made; or since ``rezero``."""
+        """How many jobs were put since tube and server are there; or since ``rezero``."""
         return self._since("total-jobs")
 
     @property
     def completed(self) -> int:
-        """How many jobs were deleted since the tube was made; or since ``rezero``."""
+        """How many jobs were deleted since tube and server are there; or since ``rezero``."""
         return self._since("cmd-delete")
 
     def rezero(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from pathlib import Path
@@ -125,11 +126,22 @@ def test_patterns_stand_for_what_is_there() -> None:
     assert expand(["x*"], existing) == frozenset()
 
 
+def test_patterns_never_mean_what_workers_leave() -> None:
+    """A record is no job: taken as one it would fail, which makes a record, and so on."""
+    reply = f"reply.{'0f' * 16}"
+    own = ["error.12", reply, "stalkd.workers", "stalkd.worker.web-1"]
+    others = ["error.mail", "error.", "reply.to.mail", "a.error.12"]
+    assert expand(["*"], [*own, *others]) == set(others)
+    assert expand(["error.*", "reply.*"], own) == frozenset()
+    assert expand(["error.12"], own) == {"error.12"}
+
+
 def test_lines_can_be_read_by_programs() -> None:
     about: dict[str, object] = {"id": 1, "error": 'a "b"\nc', "empty": ""}
     line = key_value("T", "info", "done", about)
     assert line == 'T INFO done id=1 error="a \\"b\\"\\nc" empty=""\n'
     assert as_json("T", "info", "done", {"id": 1}).count("\n") == 1
+    assert json.loads(as_json("T", "info", "away", {"error": OSError("why")}))["error"] == "why"
 
 
 @pytest.mark.parametrize("size", [0, 10, packets.LARGEST, packets.LARGEST + 1, 5_000_000])

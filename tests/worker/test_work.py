@@ -233,6 +233,10 @@ def test_an_object_keeps_its_state(url: str, tube: str, tmp_path: Path) -> None:
         ("nowhere:at_all", "No module named"),
         ("json", "has no tasks"),
         ("work:CODE", "has no CODE"),
+        ("work:NoHandler", "give the class a message_handler"),
+        ("work:takes_nothing", "cannot be called with one message"),
+        ("work:takes_two", "cannot be called with one message"),
+        ("work:TakesNothing", "message_handler() -> 'None' cannot be called with one message"),
     ],
 )
 def test_a_handler_that_cannot_begin_ends_the_worker(
@@ -244,6 +248,30 @@ def test_a_handler_that_cannot_begin_ends_the_worker(
         assert made.wait() == 1
     assert reason in made.wait_for("handler-refused")
     assert count(url, tube, "ready") == 1
+
+
+def test_a_program_that_is_not_there_ends_the_worker(url: str, tube: str) -> None:
+    """And takes no job, which would only be buried."""
+    push(url, tube, 1)
+    with worker(url, "--exec", "./no/such/program -x", "-q", tube) as made:
+        assert made.wait() == 1
+    assert "there is no program ./no/such/program" in made.wait_for("handler-refused")
+    assert count(url, tube, "ready") == 1
+
+
+@pytest.mark.parametrize(
+    ("hook", "reason"),
+    [
+        (["--before", "work:NoHandler"], "is a class"),
+        (["--after", "work:takes_nothing"], "cannot be called with one context"),
+    ],
+)
+def test_a_hook_that_cannot_be_called_ends_the_worker(
+    url: str, tube: str, hook: list[str], reason: str
+) -> None:
+    with worker(url, "work:double", "-q", tube, *hook) as made:
+        assert made.wait() == 1
+    assert reason in made.wait_for("handler-refused")
 
 
 @pytest.mark.parametrize(("handler", "backend"), [("later", "asyncio"), ("trio_later", "trio")])
@@ -377,6 +405,26 @@ def test_a_pattern_may_match_nothing_yet(url: str, tube: str) -> None:
         assert made.stop() == 0
     assert made.count(" done ") == 1
     assert values(url, "default") == ["not for us"]
+
+
+def test_a_burst_does_what_patterns_mean(url: str, tube: str) -> None:
+    """Also if there is no other queue, and in the queues that it makes itself by its outputs."""
+    push(url, f"{tube}.a", 1, 2)
+    push(url, f"{tube}.b", 3)
+    done = work_off(url, "work:double", "-q", f"{tube}.[ab]", "-o", f"{tube}.out")
+    assert done.count(" done ") == 3
+    push(url, f"{tube}.c", "a b")
+    options = ["-q", f"{tube}.[cd]", "-o", f"{tube}.d", "--iter-output"]
+    done = work_off(url, "work:split_twice", *options, "--stop-after", "9")
+    assert done.count(" done ") == 1 + 2, "first 'a b', and then each word of it"
+    assert work_off(url, "work:double", "-q", f"{tube}.nothing.*").count(" done ") == 0
+
+
+def test_what_workers_leave_is_no_job(url: str, tube: str) -> None:
+    """Failures have records: if these were jobs, each would fail, and have a record, and so on."""
+    push(url, tube, "this")
+    done = work_off(url, "work:boom", "-q", tube, "-q", "error.*")
+    assert done.count(" buried ") == 1
 
 
 def test_so_many_jobs_and_no_more(url: str, tube: str) -> None:

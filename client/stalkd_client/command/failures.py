@@ -9,9 +9,7 @@ from typing import Any, Final
 from stalkd_client.client import Client
 from stalkd_client.command import bodies, output, tables
 from stalkd_client.errors import NotFoundError
-
-TUBE: Final = "error.{}"
-"""Where the record of a job's last failure is: stalk-worker(1), under RECORDS."""
+from stalkd_client.owntubes import record_tube
 
 SHOWN: Final = ("exception", "message", "task", "attempt", "worker")
 """Members of a record that say most, in this order."""
@@ -22,7 +20,7 @@ def record_of(client: Client, job_id: int, tube: str) -> dict[str, Any] | None:
 
     Without a log, ids begin again with each start of the server.
     """
-    client.use(TUBE.format(job_id))
+    client.use(record_tube(job_id))
     try:
         record = json.loads(client.peek_ready().body)
     except (NotFoundError, ValueError, RecursionError):

@@ -14,6 +14,7 @@ from stalkd_client.command.exits import CommandError
 from stalkd_client.command.session import Session, connected
 from stalkd_client.command.tube_stats import STATES, all_tubes, count, number
 from stalkd_client.documents import Mapping
+from stalkd_client.owntubes import is_record, is_reply
 from stalkd_client.reports import is_of_workers
 
 HEADS: Final = (
@@ -70,14 +71,9 @@ def _hidden(names: list[str]) -> list[tuple[str, set[str]]]:
     return [(reason, {each for each in names if is_so(each)}) for reason, is_so in HIDDEN.items()]
 
 
-def is_record(name: str) -> bool:
-    """Tell whether a tube holds what stalk-worker has left beside a job that it put aside."""
-    prefix, _, number = name.partition(".")
-    return prefix == "error" and number.isdecimal()
-
-
 HIDDEN: Final[dict[str, Callable[[str], bool]]] = {
     "with what failed: {} of 'error.*' (stalk show ID)": is_record,
+    "with replies of tasks: {} of 'reply.*'": is_reply,
     "of workers: {} of 'stalkd.worker*' (stalk workers)": is_of_workers,
 }
 """Tubes that would only be in the way, unless a pattern asks for them."""

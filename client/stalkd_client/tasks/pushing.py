@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stalkd_client.errors import ERRORS, ExistsError, ProtocolError
+from stalkd_client.owntubes import new_reply_tube
 from stalkd_client.progress import Report
 from stalkd_client.pushing import PIECE, PIECE_BYTES, PushError
 from stalkd_client.tasks import inlining
@@ -20,9 +20,6 @@ from stalkd_client.tasks.handle import Handle
 if TYPE_CHECKING:
     from stalkd_client.tasks.connections import Connections
     from stalkd_client.tasks.options import Options
-
-REPLY_BYTES: Final = 16
-"""Of randomness in the name of a reply's tube: nobody else finds it."""
 
 
 class Call(NamedTuple):
@@ -59,7 +56,7 @@ class Pusher:
     def _pack(self, given: Arguments) -> Call:
         """Check a call and write it into a job's body. Raises BadArgumentsError."""
         check(self._name, self._signature, given)
-        reply = f"reply.{os.urandom(REPLY_BYTES).hex()}" if self._options.result else None
+        reply = new_reply_tube() if self._options.result else None
         envelope = Envelope(self._name, *given, reply, self._options.result_ttl)
         try:
             return Call(envelope.encode(self._codec), reply)

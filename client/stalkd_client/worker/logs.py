@@ -38,7 +38,7 @@ def _shown(value: object) -> str:
 def as_json(moment: str, level: str, event: str, about: dict[str, object]) -> str:
     """Return a line that is a JSON object."""
     members = {"time": moment, "level": level, "event": event, **about}
-    return json.dumps(members, ensure_ascii=False) + "\n"
+    return json.dumps(members, ensure_ascii=False, default=str) + "\n"
 
 
 FORMATS: Final[dict[str, Format]] = {"text": key_value, "json": as_json}

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from stalkd_client.arguments import check_tube
-from stalkd_client.reports import is_of_workers
+from stalkd_client.owntubes import is_own
 from stalkd_client.worker.messages import Setup
 
 WILD: Final = frozenset("*?[")
@@ -49,7 +49,7 @@ def is_pattern(name: str) -> bool:
 def expand(names: Sequence[str], existing: Sequence[str]) -> frozenset[str]:
     """Return the queues that are meant, of those that exist; names that are no patterns always.
 
-    No pattern means the tubes in which workers tell of themselves.
+    No pattern means records of failures, replies, or what workers tell of themselves.
     """
     plain = {name for name in names if not is_pattern(name)}
     patterns = [name for name in names if is_pattern(name)]
@@ -58,7 +58,7 @@ def expand(names: Sequence[str], existing: Sequence[str]) -> frozenset[str]:
         | {
             name
             for name in existing
-            if any(fnmatchcase(name, each) for each in patterns) and not is_of_workers(name)
+            if any(fnmatchcase(name, each) for each in patterns) and not is_own(name)
         }
     )
 

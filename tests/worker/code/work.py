@@ -239,3 +239,26 @@ def raises_odd(message: str) -> str:
 
 async def async_raises_odd(message: str) -> str:
     return raises_odd(message)
+
+
+class NoHandler:
+    def handle(self, message: Any) -> None:
+        return
+
+
+class TakesNothing:
+    def message_handler(self) -> None:
+        return
+
+
+def takes_nothing() -> None:
+    return
+
+
+def takes_two(message: Any, more: Any) -> None:
+    return
+
+
+def split_twice(message: str) -> list[str] | None:
+    words = message.split()
+    return words if len(words) > 1 else None

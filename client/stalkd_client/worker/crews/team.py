@@ -166,7 +166,7 @@ class Team:
         """Let a slot take jobs from these queues."""
         self.names = tuple(sorted({*self.names, *names}))
         scout.look_for(slot, names)
-        slot.source.want(expand(names, ()))
+        slot.source.serve(names)
 
     # -- beginning and ending -------------------------------------------------------------------
 

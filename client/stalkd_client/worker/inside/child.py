@@ -10,6 +10,7 @@ import ctypes
 import faulthandler
 import inspect
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -110,6 +111,8 @@ def _load(setup: Setup) -> Handler:
         middleware=tuple(map(hooks.find_hook, setup.middleware)),
     )
     if setup.command:
+        if shutil.which(setup.command[0]) is None:
+            raise BadHandlerError(f"there is no program {setup.command[0]}, or it may not be run")
         command = (Lines if setup.iter_output else Command)(setup.command)
         return Handler(command, declared=replace(said, codec="bytes"))
     handler = find(setup.handler)

@@ -93,11 +93,28 @@ def _of_object(spec: str, found: Any) -> Handler:
     if inspect.isclass(found) and hasattr(found, "message_handler"):
         found = found()
     if hasattr(found, "message_handler"):
+        _check_takes_message(f"{spec}.message_handler", found.message_handler)
         begin, end = (getattr(found, each, None) for each in ("pre_handling", "post_handling"))
         return Handler(found.message_handler, {}, declared.queue, begin, end, declared)
     if not callable(found):
         raise BadHandlerError(f"{spec} is a {type(found).__name__}, which cannot be called")
+    _check_takes_message(spec, found)
     return Handler(found, queues=declared.queue, declared=declared)
+
+
+def _check_takes_message(name: str, function: Callable[..., Any]) -> None:
+    """Raise BadHandlerError for what each job would fail with: better now than then."""
+    signature = signature_of(function)
+    if signature is None:
+        return
+    given = dict.fromkeys(each for each in _declared(function)[1:] if each in GIVEN)
+    try:
+        signature.bind(None, **given)
+    except TypeError as error:
+        hint = "; give the class a message_handler(message)" if inspect.isclass(function) else ""
+        raise BadHandlerError(
+            f"{name}{signature} cannot be called with one message: {error}{hint}"
+        ) from None
 
 
 def find_error(name: str) -> type[BaseException]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from stalkd_client.tasks import outcomes
+from stalkd_client.tasks.arguments import signature_of
 from stalkd_client.worker.declaring import Declared
 from stalkd_client.worker.inside.handlers import BadHandlerError, is_async, walk
 from stalkd_client.worker.messages import Result, ResultKind, Trouble
@@ -108,11 +109,25 @@ def make(declared: Declared, *, may_await: bool) -> Hooks:
         ),
     )
     for hook in (*hooks.before, *hooks.after):
+        _check_takes_context(hook)
         if is_async(hook.call) and not may_await:
             raise BadHandlerError(
                 f"{hook.name} is async, but the handler is not: hooks of it are plain functions"
             )
     return hooks
+
+
+def _check_takes_context(hook: Named) -> None:
+    """Raise BadHandlerError for what would fail with each job."""
+    if inspect.isclass(hook.call):
+        raise BadHandlerError(f"{hook.name} is a class, and no function: that is a middleware")
+    signature = signature_of(hook.call)
+    try:
+        if signature is not None:
+            signature.bind(None)
+    except TypeError as error:
+        text = f"{hook.name}{signature} cannot be called with one context: {error}"
+        raise BadHandlerError(text) from None
 
 
 def _made(kind: Callable[[], Any]) -> Hooks:

@@ -38,6 +38,13 @@ class LineSupply:
     def want(self, tubes: frozenset[str]) -> None:
         """Do nothing: there is one queue."""
 
+    def serve(self, names: Sequence[str]) -> None:
+        """Do nothing: the same."""
+
+    def look_again(self) -> bool:
+        """Return False: the same."""
+        return False
+
     def interrupt(self) -> None:
         """End a wait for lines, or the next one if there is none."""
         self._is_interrupted = True

@@ -13,6 +13,7 @@ import time
 from typing import Any, Final
 
 from stalkd_client.jobs import Job
+from stalkd_client.owntubes import record_tube
 from stalkd_client.worker.messages import Trouble
 from stalkd_client.worker.slots.supply import Put
 
@@ -28,11 +29,6 @@ each of which takes six bytes, it has less, or nothing."""
 
 TRACEBACK_CHARACTERS: Final = 2_000
 """... of the traceback."""
-
-
-def tube_of(job_id: int) -> str:
-    """Return the name of the tube with the record of a job."""
-    return f"error.{job_id}"
 
 
 def record(job: Job, attempt: int, task: str, trouble: Trouble, seconds: float) -> Put:
@@ -57,7 +53,7 @@ def record(job: Job, attempt: int, task: str, trouble: Trouble, seconds: float) 
         for name in ("source_message", "source_base64"):
             members.pop(name, None)
         body = _json({**members, "traceback": trouble.traceback[-TRACEBACK_CHARACTERS:]})
-    return Put(tube_of(job.id), body, ttl=RECORD_TTL_S, replaces=True, kind="record")
+    return Put(record_tube(job.id), body, ttl=RECORD_TTL_S, replaces=True, kind="record")
 
 
 def message(job: Job, attempt: int, trouble: Trouble, queue: str, delay: float) -> Put:

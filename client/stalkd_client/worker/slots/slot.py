@@ -119,7 +119,7 @@ class Slot:
             self._accept(jobs, asked)
         finally:
             self._tally.took(claimed, len(jobs))
-        if self._settings.burst and claimed and not self._hand:
+        if self._settings.burst and claimed and not self._hand and not self.source.look_again():
             self._tally.found_nothing(self.number, seen, asked)
 
     def _take(self, claimed: int) -> tuple[list[Job], float]:
@@ -174,8 +174,11 @@ class Slot:
 
     def _claim_first(self) -> int:
         if not self.source.wanted:  # No queue matches the patterns yet.
+            seen, asked = self._tally.round, time.monotonic()
             if self._settings.burst:
-                self._tally.found_nothing(self.number, self._tally.round, time.monotonic())
+                if not self.source.look_again():
+                    self._tally.found_nothing(self.number, seen, asked)
+                return 0
             self.source.has_tubes.wait(NO_TUBES_S)
             if not self.source.wanted:  # It was woken for another reason; that may be over.
                 self.source.has_tubes.clear()

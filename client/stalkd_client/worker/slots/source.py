@@ -20,6 +20,7 @@ from stalkd_client.errors import (
 from stalkd_client.exchange import Request
 from stalkd_client.jobs import Job
 from stalkd_client.worker.messages import Trouble
+from stalkd_client.worker.settings import expand, is_pattern
 from stalkd_client.worker.slots.supply import Answer, End, Put
 
 NOTHING: Final = (TimedOutError, DeadlineSoonError)
@@ -45,6 +46,8 @@ class Source:
         self._lock = threading.Lock()
         self._is_waiting = False
         self._was_interrupted = False
+        self._names: Sequence[str] = ()
+        self._asked: frozenset[str] = frozenset()
         self._is_plain: bool | None = None
         self.has_tubes: threading.Event = threading.Event()
         if self.wanted:
@@ -66,12 +69,27 @@ class Source:
             self.has_tubes.clear()
         self.interrupt()
 
+    def serve(self, names: Sequence[str]) -> None:
+        """Take jobs from these tubes, and those that match the patterns among them.
+
+        Which do, somebody else looks for from time to time, or this one when asked to.
+        """
+        self._names = names
+        self.want(expand(names, ()))
+
     def interrupt(self) -> None:
         """End a wait for jobs. What the server is just giving, it takes back."""
         with self._lock:
             if self._is_waiting:
                 self._was_interrupted = True
                 self._client.interrupt()
+
+    def look_again(self) -> bool:
+        """Tell whether tubes match that were not asked last, and want these. Raises OSError."""
+        if not any(map(is_pattern, self._names)):
+            return False
+        self.want(expand(self._names, self._client.list_tubes()))
+        return not self.wanted <= self._asked
 
     # -- taking ---------------------------------------------------------------------------------
 
@@ -123,6 +141,7 @@ class Source:
             for tube in sorted(self._watched - wanted):
                 self._client.ignore(tube)
             self._watched = wanted
+        self._asked = wanted
 
     def _complete(self, job: Job) -> Job:
         """Ask for what stalkd tells by itself."""

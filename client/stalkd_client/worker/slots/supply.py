@@ -50,6 +50,12 @@ class Supply(Protocol):
     def want(self, tubes: frozenset[str]) -> None:
         """Take jobs from these tubes from now on."""
 
+    def serve(self, names: Sequence[str]) -> None:
+        """Take jobs from these tubes, and those that match the patterns among them."""
+
+    def look_again(self) -> bool:
+        """Tell whether there are other tubes than were asked last. Raises OSError."""
+
     def interrupt(self) -> None:
         """End a wait for jobs."""
 
