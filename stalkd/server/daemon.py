@@ -5,6 +5,7 @@ The one module with trio in it that ``cli`` imports, and only once the sockets l
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +20,10 @@ from stalkd.server.faults import LogError, LogLostError
 from stalkd.server.idle import until_unused
 from stalkd.server.keeper import Keeper, LogKeeper
 from stalkd.server.logs import event
+from stalkd.server.notify import take_notifier
 from stalkd.server.reactor import Reactor
 from stalkd.server.start import now_ns, start_log
+from stalkd.server.status import ToldStatus
 from stalkd.server.surroundings import surroundings
 from stalkd.server.wal_dir import explained, has_log
 
@@ -56,6 +59,7 @@ class Daemon:
         self._scope = trio.CancelScope()
         self.shared = Shared(Broker(), settings, surroundings(), now_ns())
         self.keeper = Keeper()
+        self._notifier = take_notifier(os.environ, log)
         self.reactor: Reactor
 
     async def run(self) -> None:
@@ -81,6 +85,7 @@ class Daemon:
                 nursery.start_soon(self._keep_house)
                 await self.serve(nursery)
         except LogError as error:
+            self._notifier.status(str(error))
             return error
         finally:
             self.keeper.close(now_ns())
@@ -92,12 +97,14 @@ class Daemon:
         if path is not None:
             with explained(path):
                 is_new = not has_log(path)
-                log = await start_log(path, self._config, self.shared.broker, self._log)
+                log = await start_log(
+                    path, self._config, self.shared.broker, self._log, self._notifier
+                )
             if is_new:  # A disk that is not mounted looks like this, too.
                 self._log.info(event("log_created", directory=path))
             self.shared.journal = log
             self.keeper = LogKeeper(log)
-        on_log_lost = self._scope.cancel if self._config.exit_on_log_error else lambda: None
+        on_log_lost = self._stop if self._config.exit_on_log_error else lambda: None
         self.reactor = Reactor(Service(self.shared), self.keeper, self._log, on_log_lost)
 
     async def serve(self, nursery: trio.Nursery) -> None:
@@ -106,7 +113,19 @@ class Daemon:
             nursery.start_soon(Acceptor(listener, self.reactor, self._limit, self._log).run)
         if self._config.idle_exit_s is not None:
             nursery.start_soon(self._end_when_idle, self._config.idle_exit_s)
+        self._tell_ready()
         await self.reactor.run()
+
+    def _tell_ready(self) -> None:
+        if self._notifier.is_heard:
+            status = ToldStatus(self._notifier, self.shared, self.keeper)
+            self._notifier.ready(status.text())
+            self.reactor.status = status
+
+    def _stop(self) -> None:
+        """Begin to end."""
+        self._notifier.stopping("stopping")
+        self._scope.cancel()
 
     async def _heed(self, signals: AsyncIterator[int]) -> None:
         """Do what signals say, up to the one that says stop."""
@@ -117,23 +136,25 @@ class Daemon:
         # One is enough: another would end the process before it has cleaned up.
         signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPPING, DRAINING})
         self._log.info(event("stopping", signal=signal.Signals(number).name))
-        self._scope.cancel()
+        self._stop()
 
     def drain(self) -> None:
         """Refuse puts from now on."""
         self.shared.draining = True
         self.reactor.drain_news.tell()
+        self.reactor.status.refresh()
 
     async def _end_when_idle(self, seconds: int) -> None:
         await until_unused(self.reactor, self.shared.broker.directory, seconds)
         self._log.info(event("stopping", idle_s=seconds))
-        self._scope.cancel()
+        self._stop()
 
     async def _keep_house(self) -> None:
         while True:
             await trio.sleep(HOUSEKEEPING_S)
             broker = self.shared.broker
             collect_if_small(len(broker.jobs), len(broker.directory.tubes), len(self.reactor))
+            self.reactor.status.refresh()
 
 
 def _heeded() -> list[signal.Signals]:
@@ -152,4 +173,6 @@ def serve(
 ) -> None:
     """Run the daemon on listening sockets until it is told to stop."""
     keep_off_old_objects()
+    # As process 1 of a container it inherits the children of others: the system sees them off.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     trio.run(_serve, config, listeners, log, limit)

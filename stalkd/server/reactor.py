@@ -25,6 +25,7 @@ from stalkd.server.keeper import NO_DESCRIPTOR
 from stalkd.server.logs import TRACE, Complaints, event
 from stalkd.server.poller import GONE, HANGUP, READ, WRITE, open_poller
 from stalkd.server.stalled import STALL_S, Stalled
+from stalkd.server.status import Status
 
 if TYPE_CHECKING:
     import socket
@@ -90,6 +91,7 @@ class Reactor:
         self._held: list[tuple[Session, bytes]] = []
         self._is_without_log = False
         self.drain_news = DrainNews(self._shared, log)
+        self.status = Status()
         self._connections: dict[int, Connection] = {}
         self._by_session: dict[Session, Connection] = {}
         self._stalled = Stalled()
@@ -161,6 +163,7 @@ class Reactor:
         if self._keeper.is_busy or (self._shared.runnable and not self._keeper.is_behind):
             return 0
         deadline = min(self._service.broker.next_deadline(), self._keeper.next_deadline())
+        deadline = min(deadline, self.status.next_deadline())
         return min(deadline, self._stalled.next_deadline()) if self._stalled else deadline
 
     def _answer_the_rest(self) -> None:
@@ -202,6 +205,7 @@ class Reactor:
         keeper.compact(now)
         self._record(now)
         self.drain_news.tell_if_new()
+        self.status.look(now)
         while self._shared.dirty and keeper.clears(now):
             self._flush(now)
             self._record(now)

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
     from stalkd.broker.broker import Broker
     from stalkd.config import Config
+    from stalkd.server.notify import Notifier
 
 PROGRESS_S: Final = 1
 """Seconds between two reports of progress: who starts a large log by hand wants to see it move."""
 
 PERCENT: Final = 100
+
+EXTENSION_US: Final = 60_000_000
+"""How much longer the service manager is asked to wait at each report: a disk may be slow between
+two of them, and one that hangs for good shall not be waited for."""
 
 
 def now_ns() -> int:
@@ -35,12 +40,14 @@ def now_ns() -> int:
     return int(trio.current_time() * NS_PER_S)
 
 
-async def start_log(path: str, config: Config, broker: Broker, log: logging.Logger) -> Log:
+async def start_log(
+    path: str, config: Config, broker: Broker, log: logging.Logger, notifier: Notifier
+) -> Log:
     """Put the jobs of a log into a broker, and start to record. Raises JournalError, OSError."""
     directory = Directory(Path(path))
     wall = time.time_ns() - now_ns()
     replay = Replay(directory, broker, now_ns(), wall)
-    await _read(replay, log)
+    await _read(replay, log, notifier)
     for note in replay.recovered.notes:
         log.warning(event("log_repaired", note=note))
     options = LogOptions(config.segment_bytes, config.sync_ms)
@@ -62,9 +69,10 @@ def _teller(log: logging.Logger) -> Callable[..., None]:
     return tell
 
 
-async def _read(replay: Replay, log: logging.Logger) -> None:
+async def _read(replay: Replay, log: logging.Logger, notifier: Notifier) -> None:
     """Run a replay among trio's other tasks, and tell how it goes."""
     started = reported = time.monotonic()
+    notifier.busy("reading the log", EXTENSION_US)
     gc.disable()  # It would look at the growing number of jobs again and again.
     try:
         for _ in replay.run():
@@ -73,6 +81,7 @@ async def _read(replay: Replay, log: logging.Logger) -> None:
                 reported = time.monotonic()
                 percent = PERCENT * replay.recovered.bytes // max(replay.total_bytes, 1)
                 log.info(event("replaying", percent=percent, records=replay.recovered.records))
+                notifier.busy(f"reading the log: {percent} %", EXTENSION_US)
     finally:
         gc.enable()
     gc.freeze()  # The jobs are here to stay; see ``collector``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from support.command import (
     FREE,
+    STALKD,
     after,
     flood,
     lines_about,
@@ -20,6 +22,7 @@ from support.command import (
     wait_for,
 )
 from support.daemon import Daemon
+from support.workers import can_unshare, wait_until
 
 QUICK_S = 5.0
 """How long stopping may take on a busy machine; it is not waiting for anything."""
@@ -156,3 +159,24 @@ def test_nohup_is_respected() -> None:
         daemon.signal(signal.SIGHUP)
         assert wire.ask(b"use y") == b"USING y"
         assert daemon.terminate() == 0
+
+
+@pytest.mark.skipif(not can_unshare(), reason="needs a process namespace of its own")
+def test_it_may_be_process_1(tmp_path: Path) -> None:
+    """As in a container: it ends at a signal, and sees off what others have left to it."""
+    go = tmp_path / "go"
+    orphan = f"(while [ ! -e {go} ]; do sleep 0.01; done &)"
+    command = ["unshare", "-fp", "--mount-proc", "sh", "-c", f'{orphan}; exec "$@"', "sh", *STALKD]
+    with running(*FREE, command=command) as daemon, daemon.connect() as wire:
+        assert wire.ask(b"use x") == b"USING x"
+        (process_1,) = _children(daemon.pid)
+        assert _children(process_1)
+        go.touch()
+        wait_until(lambda: not _children(process_1))
+        os.kill(process_1, signal.SIGTERM)
+        assert daemon.wait() == 0
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process, also those that have ended and nobody has asked for."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

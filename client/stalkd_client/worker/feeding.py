@@ -47,6 +47,7 @@ def start(
         stdin=subprocess.PIPE,
         bufsize=0,
         pass_fds=descriptors,
+        env=dict(os.environ) if log is None else _without_manager(),
         process_group=0,
     )
     # What this one forks would keep the input open after the end of this one.
@@ -56,6 +57,14 @@ def start(
         with suppress(BrokenPipeError):  # Its log tells why it has ended.
             process.stdin.write(line.encode())
     return process
+
+
+def _without_manager() -> dict[str, str]:
+    """Return the environment of a worker that is in the background of a program.
+
+    The service manager waits for what the program itself has to say.
+    """
+    return {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
 
 
 def let_go(process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +20,11 @@ from stalkd_client.worker.exits import EXIT_CANNOT_START, EXIT_FAILED, EXIT_GIVE
 from stalkd_client.worker.leash import Leash
 from stalkd_client.worker.live import EVERY_S, Live, Moment, table
 from stalkd_client.worker.logs import Log
+from stalkd_client.worker.notify import take_notifier
 from stalkd_client.worker.orphans import reap
 from stalkd_client.worker.process import Child
 from stalkd_client.worker.reporting.identity import Identity
-from stalkd_client.worker.reporting.portrait import portrait
+from stalkd_client.worker.reporting.portrait import in_words, portrait, state_of
 from stalkd_client.worker.reporting.reporter import Reporter
 from stalkd_client.worker.settings import Plan
 from stalkd_client.worker.signals import handled
@@ -71,6 +73,7 @@ class Supervisor:
         ]
         self._scout = Scout(plan.stages[0].url, log, outage)
         self._reload = Reload(log)
+        self._notifier = take_notifier(os.environ, log)
         self._reporter: Reporter | None = None
         if plan.report:
             me = Identity.make(plan.name)
@@ -195,7 +198,8 @@ class Supervisor:
             return STOPPING_TICK_S
         if plan.burst or plan.stop_after is not None or plan.idle_exit is not None or self._once:
             return STOPPING_TICK_S
-        return TICK_S if self._live is None else EVERY_S
+        # Twice as often as signs of life are due: one that is early is put off to the next look.
+        return min(TICK_S if self._live is None else EVERY_S, self._notifier.beat_s / 2)
 
     def _look(self, now: float) -> None:
         self._pulse.beat()
@@ -214,6 +218,8 @@ class Supervisor:
         for team in self._teams:
             team.hand_out()
         self._report(now)
+        state = state_of(self._teams, self._stop, self._reload)
+        self._notifier.look(now, state, partial(in_words, self._teams, self._tally))
 
     def _consider_stopping(self, now: float) -> None:
         if not self._stop.requested and (self._stops_asked or self._is_enough(now)):

@@ -32,7 +32,7 @@ def portrait(
     processes = [_process(child) for crew in crews for child in crew.children]
     running = [held for team in teams for slot in team.slots if (held := slot.hand.current)]
     return {
-        "state": _state(teams, stop, reload),
+        "state": state_of(teams, stop, reload),
         "queues": sorted({name for team in teams for name in team.names}),
         "slots": sum(len(crew.slots) for crew in crews if crew.is_wanted),
         "busy": tally.busy,
@@ -44,7 +44,15 @@ def portrait(
     }
 
 
-def _state(teams: Sequence[Team], stop: Stop, reload: Reload) -> str:
+def in_words(teams: Sequence[Team], tally: Tally) -> str:
+    """Return how jobs have ended, and how busy it is."""
+    crews = [crew for team in teams for crew in team.crews]
+    slots = sum(len(crew.slots) for crew in crews if crew.is_wanted)
+    counts = _counts(tally.counts_now())
+    return f"{counts['done']} done, {counts['failed']} failed, {tally.busy} of {slots} slots busy"
+
+
+def state_of(teams: Sequence[Team], stop: Stop, reload: Reload) -> str:
     """Name the first of these that is so."""
     states = {
         "stopping": stop.requested,
