@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 CODE   := $(wildcard stalkd client/stalkd_client tests bench examples)
 # Directories are listed too: their time changes when a file is removed.
 WHEEL_SOURCES := pyproject.toml $(wildcard README.md LICENSE) \
-	$(shell find stalkd client man -not -path '*__pycache__*' 2>/dev/null)
+	$(shell find stalkd client man systemd -not -path '*__pycache__*' 2>/dev/null)
 
 TOOLS := $(VENV)/.tools-are-installed
 WHEEL := $(VENV)/.wheel-is-installed

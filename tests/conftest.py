@@ -37,6 +37,7 @@ TOOLS = {
     "node": "apt-get install nodejs",
     "npm": "apt-get install npm",
     "strace": "apt-get install strace",
+    "systemd-analyze": "apt-get install systemd",
 }
 
 LEFT_OUT = pytest.StashKey[Counter[str]]()

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.command import FREE, STALKD, addresses, complaint, lines_about, running, wait_for
+from support.command import FREE, addresses, complaint, lines_about, running, wait_for
 from support.daemon import HOST, Wire
+from support.handed import TCP, handed
 
-# What becomes descriptor 3, 4, …: Python that makes `made`, a list of sockets or files.
-TCP = f"made.append(socket.create_server(('{HOST}', 0)))"
 NOT_LISTENING = "made.append(socket.socket())"
 DATAGRAM = f"s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('{HOST}', 0)); made.append(s)"
 NO_SOCKET = "made.append(open('/dev/null'))"
@@ -21,22 +20,6 @@ NO_SOCKET = "made.append(open('/dev/null'))"
 
 def unix(path: Path) -> str:
     return f"s = socket.socket(socket.AF_UNIX); s.bind({str(path)!r}); s.listen(); made.append(s)"
-
-
-def handed(*made: str, count: str | None = None, pid: str = "os.getpid()") -> list[str]:
-    """The command as systemd starts it: descriptors from 3 on, and two variables about them."""
-    lines = (
-        "import os, socket, sys",
-        "made = []",
-        *made,
-        "kept = [os.dup(each.fileno()) for each in made]",
-        "high = [os.dup2(fd, 100 + i) for i, fd in enumerate(kept)]",
-        "[os.dup2(fd, 3 + i) for i, fd in enumerate(high)]",
-        f"os.environ['LISTEN_PID'] = str({pid})",
-        f"os.environ['LISTEN_FDS'] = {count!r} or str(len(made))",
-        "os.execv(sys.argv[1], sys.argv[1:])",
-    )
-    return [sys.executable, "-P", "-c", "\n".join(lines), *STALKD]
 
 
 def test_a_socket_is_taken_over() -> None:

@@ -34,9 +34,10 @@ def test_wheel_carries_the_pages() -> None:
     prefix = Path(sysconfig.get_path("data"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     shared = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
-    assert shared == {
+    pages = {page: target for page, target in shared.items() if page.startswith("man/")}
+    assert pages == {
         f"man/{page.name}": f"share/man/man{page.suffix.removeprefix('.')}/{page.name}"
         for page in PAGES
     }
-    for page, target in shared.items():
+    for page, target in pages.items():
         assert (prefix / target).read_bytes() == (ROOT / page).read_bytes()
