@@ -166,7 +166,17 @@ def test_it_may_be_process_1(tmp_path: Path) -> None:
     """As in a container: it ends at a signal, and sees off what others have left to it."""
     go = tmp_path / "go"
     orphan = f"(while [ ! -e {go} ]; do sleep 0.01; done &)"
-    command = ["unshare", "-fp", "--mount-proc", "sh", "-c", f'{orphan}; exec "$@"', "sh", *STALKD]
+    command = [
+        "unshare",
+        "-fp",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-c",
+        f'{orphan}; exec "$@"',
+        "sh",
+        *STALKD,
+    ]
     with running(*FREE, command=command) as daemon, daemon.connect() as wire:
         assert wire.ask(b"use x") == b"USING x"
         (process_1,) = _children(daemon.pid)
