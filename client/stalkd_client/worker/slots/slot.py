@@ -37,7 +37,8 @@ FATE_S: Final = 2.0
 class Slot:
     """``inbox`` gets children with a link to each, None at the end.
 
-    ``outputs`` are the queues for what handlers return; ``is_away`` says that there is no server.
+    ``outputs`` are the queues for what handlers return; ``is_away`` says that there is no server,
+    ``is_busy`` that it holds jobs.
     Other threads may ask ``hand`` for its current job, and nothing else.
     """
 
@@ -54,15 +55,10 @@ class Slot:
         self._hand = self.hand
         self._endings: list[Ending] = []
         self._is_dry = False
-        self._is_busy = False
+        self.is_busy: bool = False
         self._knows_stop = False
         self._child: Child
         self._link: Link
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether it holds jobs; for any thread."""
-        return self._is_busy
 
     def run(self, returned: Callable[[Child], None]) -> None:
         """Serve children until there will be no more; call ``returned`` when done with each."""
@@ -221,8 +217,8 @@ class Slot:
     def _note_busy(self) -> None:
         """Let others know whether this slot has jobs."""
         is_busy = bool(self._hand or self._endings)
-        if is_busy != self._is_busy:
-            self._is_busy = is_busy
+        if is_busy != self.is_busy:
+            self.is_busy = is_busy
             self._tally.becomes(1 if is_busy else -1)
 
     # -- the child ------------------------------------------------------------------------------
