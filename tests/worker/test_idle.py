@@ -100,15 +100,6 @@ def test_slots_share_the_jobs_that_a_process_may_still_do(url: str, tube: str) -
     assert not done.count("bug")
 
 
-@pytest.mark.parametrize("scale", ["0..5", "1..5"])
-def test_a_burst_does_not_wait_for_processes_that_do_not_run(
-    url: str, tube: str, scale: str
-) -> None:
-    push(url, tube, *range(4))
-    done = work_off(url, "-q", tube, "--autoscale", scale, "work:double")
-    assert done.count(" done ") == 4
-
-
 def test_a_signal_that_comes_too_late_kills_nobody(url: str, tube: str) -> None:
     """Its work is done, and the exit code says so."""
     with worker(url, "-q", tube, "--burst", "work:double", command=LINGERING) as made:

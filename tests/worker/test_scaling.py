@@ -119,10 +119,23 @@ def test_processes_come_with_the_work_and_go(url: str, tube: str) -> None:
         assert queue.count() == 0
 
 
-def test_a_burst_ends_at_no_process_too(url: str, tube: str) -> None:
-    push(url, tube, *[0.05] * 20)
-    done = work_off(url, "-q", tube, "--autoscale", "0..2", "work:naps")
-    assert done.count(" done ") == 20
+@pytest.mark.parametrize("scale", ["0..5", "1..5"])
+def test_a_burst_does_not_wait_for_processes_that_do_not_run(
+    url: str, tube: str, scale: str
+) -> None:
+    push(url, tube, *[0.0] * 4)
+    done = work_off(url, "-q", tube, "--autoscale", scale, "work:naps")
+    assert done.count(" done ") == 4
+
+
+def test_a_burst_waits_for_its_retries_with_one_process(url: str, tube: str) -> None:
+    """Though nothing is worked on until then, and none would do."""
+    push(url, tube, "bad")
+    retries = ("--retry-on", "ValueError", "--retry-delay", "4", "--max-retries", "1")
+    options = ("--burst", "-q", tube, "--autoscale", "0..2", *retries, "work:boom")
+    with worker(url, *options, command=HASTY) as made:
+        assert made.wait() == 0
+        assert made.count(" buried ") == 1
 
 
 def reserved(url: str, tube: str) -> int:
