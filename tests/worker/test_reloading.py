@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from stalkd_client import Queue
 
-from support.workers import Worker, is_alive, wait_until, worker
+from support.workers import is_alive, wait_until, worker
 
 HASTY = [
     *(sys.executable, "-P", "-c"),
@@ -40,7 +40,7 @@ def code_of(directory: Path, text: str, before: str = "") -> None:
     (directory / "fresh.py").write_text(code)
 
 
-def result(url: str, tube: str, made: Worker, number: int) -> object:
+def result(url: str, tube: str, number: int) -> object:
     """Have a job done; return what came out."""
     with Queue(tube, url) as queue:
         queue.push(number)
@@ -65,7 +65,7 @@ def test_a_process_that_is_not_needed_any_more_is_not_reloaded(
         code_of(tmp_path, "new code")
         made.signal(signal.SIGHUP)
         made.wait_for(" reloaded", 2)
-        assert result(url, tube, made, 1) == "new code"
+        assert result(url, tube, 1) == "new code"
         assert not made.count("reload-failed")
         assert made.stop() == 0
 
@@ -81,7 +81,26 @@ def test_code_that_never_begins_is_replaced(url: str, tube: str, tmp_path: Path)
         made.wait_for(" reloaded")
         wait_until(lambda: not is_alive(old))
         assert len(made.children()) == 1
-        assert result(url, tube, made, 1) == "new code"
+        assert result(url, tube, 1) == "new code"
+        assert made.stop() == 0
+
+
+def test_newer_code_replaces_what_never_begins(url: str, tube: str, tmp_path: Path) -> None:
+    """Also where that was to follow another one, which works on meanwhile."""
+    code_of(tmp_path, "old")
+    options = ("-q", tube, "-o", f"{tube}.out", "fresh:run")
+    with worker(url, *options, cwd=tmp_path) as made:
+        made.wait_for("working")
+        code_of(tmp_path, "hangs", HANGS)
+        made.signal(signal.SIGHUP)
+        wait_until((tmp_path / "hangs").exists)
+        assert result(url, tube, 1) == "old"
+        code_of(tmp_path, "new code")
+        made.signal(signal.SIGHUP)
+        made.wait_for(" reloaded")
+        assert result(url, tube, 2) == "new code"
+        assert len(made.children()) == 1
+        assert not made.count("reload-failed")
         assert made.stop() == 0
 
 
@@ -127,15 +146,15 @@ def test_a_reload_that_has_no_room_for_a_process_fails(url: str, tube: str, tmp_
     options = ("-q", tube, "-o", f"{tube}.out", "-p", "2", "--no-report", "fresh:run")
     with worker(url, *options, cwd=tmp_path) as made:
         made.wait_for("working")
-        assert result(url, tube, made, 1) == "old"
+        assert result(url, tube, 1) == "old"
         wait_until(lambda: len(made.children()) == 2)
         code_of(tmp_path, "new code")
         with few_descriptors(made.process.pid):
             made.signal(signal.SIGHUP)
             made.wait_for("process-not-started")
             made.wait_for("reload-failed")
-        assert result(url, tube, made, 2) == "old"
+        assert result(url, tube, 2) == "old"
         made.signal(signal.SIGHUP)
         made.wait_for(" reloaded")
-        assert result(url, tube, made, 3) == "new code"
+        assert result(url, tube, 3) == "new code"
         assert made.stop() == 0

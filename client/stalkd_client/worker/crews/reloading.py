@@ -26,10 +26,14 @@ class Reload:
         self.failed: int = 0
 
     def request(self, crews: Iterable[Crew]) -> None:
-        """Begin, or begin again."""
+        """Begin, or begin again: what has not begun to work by then is of older code."""
         self._log.say("info", "reloading")
         self._pending = deque(crews)
         self.is_active = True
+        if self._current is not None:
+            _, new = self._current
+            if not new.is_ready:  # It might never be.
+                new.kill("there is newer code")
 
     def look(self) -> None:
         """Go on, if it is time."""
@@ -61,7 +65,7 @@ class Reload:
         if new in crew.children and not is_at_work:
             return
         self._current = None
-        if crew.is_wanted and not new.is_ready:
+        if not new.is_ready and not new.kill_cause:
             self._fail()
 
     def _fail(self) -> None:
