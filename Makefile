@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 ROUNDS ?= 100
 BIN    := $(VENV)/bin
-CODE   := $(wildcard stalkd client/stalkd_client tests bench examples)
+CODE   := $(wildcard stalkd client/stalkd_client tests bench examples docs)
 # Directories are listed too: their time changes when a file is removed.
 WHEEL_SOURCES := pyproject.toml $(wildcard README.md LICENSE) \
 	$(shell find stalkd client man systemd -not -path '*__pycache__*' 2>/dev/null)
@@ -18,7 +18,7 @@ WHEEL := $(VENV)/.wheel-is-installed
 PEERS := $(VENV)/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint pytest torture demo bench bench-peers format clean
+.PHONY: help test lint pytest torture demo bench bench-peers pictures format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: $(WHEEL) ## Measure (BENCH="..." is passed on)
 
 bench-peers: $(WHEEL) $(PEERS)/.are-installed ## Measure the worker beside others: five minutes
 	$(BIN)/python bench/peers --peers $(PEERS)/bin $(BENCH)
+
+pictures: $(WHEEL) ## Draw the pictures of docs/ from the code
+	$(BIN)/python docs/pictures/draw.py
 
 format: $(TOOLS) ## Format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix-only .
