@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Program -> the Debian command that brings it.
 TOOLS = {
     "beanstalkd": "apt-get install beanstalkd",
+    "jq": "apt-get install jq",
     "mandoc": "apt-get install mandoc",
     "nc": "apt-get install netcat-openbsd",
     "node": "apt-get install nodejs",

@@ -44,7 +44,7 @@ def test_examples_run(code: str, tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 7
 
 
 def test_the_examples_of_tests_pass(pytester: pytest.Pytester) -> None:

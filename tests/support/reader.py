@@ -54,7 +54,10 @@ COMMANDS: Final = {*commands.BARE, *commands.WITH_ARGUMENTS, *extended.NAMES, b"
 
 LOG_LINE: Final = re.compile(r"TIME (?:INFO|WARNING|ERROR) ")
 
-NOTICE: Final = re.compile(r"(?:\S*bash: line \d+: +\d+ |\[\d+\])")
+BETWEEN: Final = re.compile(r"(?<!\n)(?=\d{4}-\d\d-\d\dT[\d:.]+Z (?:INFO|WARNING|ERROR) )")
+"""Where what one program logs came into the middle of what another one writes."""
+
+NOTICE: Final = re.compile(r"(?:\S*bash: line \d+: +\d+ |\[\d+\][-+]? +[A-Z])")
 """What a shell says of its jobs."""
 
 VARIABLE: Final = (
@@ -106,7 +109,7 @@ def can_mount() -> bool:
 def plain(text: str) -> list[str]:
     """Return lines without what differs from one run to the next."""
     found = []
-    for line in text.replace("\r", "").splitlines():
+    for line in BETWEEN.sub("\n", text.replace("\r", "")).splitlines():
         for pattern, stands in VARIABLE:
             line = re.sub(pattern, stands, line)  # noqa: PLW2901 - one change after the other
         if line.strip():
@@ -196,7 +199,7 @@ class Reader:
         elif block.language == "python":
             (self.place / "example.py").write_text(block.code)
             said = re.findall(r"^ *print\(.*\)  # (.*)$", block.code, re.MULTILINE)
-            self.step("python example.py", "".join(f"{line}\n" for line in said))
+            self.step("python example.py", "".join(f"...\n{line}\n" for line in said) + "...\n")
         elif block.language == "console":
             for typed, shown in steps(block.code):
                 self.step(typed, shown)
