@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 ROUNDS ?= 100
 BIN    := $(VENV)/bin
-CODE   := $(wildcard stalkd client/stalkd_client tests bench examples docs)
+CODE   := $(wildcard stalkd client/stalkd_client tests bench examples docs onefile)
 # Directories are listed too: their time changes when a file is removed.
 WHEEL_SOURCES := pyproject.toml $(wildcard README.md LICENSE) \
 	$(shell find stalkd client man systemd -not -path '*__pycache__*' 2>/dev/null)
@@ -17,11 +17,13 @@ WHEEL := $(VENV)/.wheel-is-installed
 
 PEERS := $(VENV)/peers
 
+PROGRAMS := dist/.programs-are-built
+
 .DEFAULT_GOAL := help
-.PHONY: help test lint pytest torture demo bench bench-peers pictures format clean
+.PHONY: help test lint pytest binary check-binary torture demo bench bench-peers pictures format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: lint pytest ## Run every check: what must pass before a change is proposed
 
@@ -33,6 +35,12 @@ lint: $(WHEEL) ## Check formatting, style, types and import rules
 
 pytest: $(WHEEL) ## Run the tests against the built wheel (ARGS="-k reserve" selects)
 	$(BIN)/pytest $(ARGS)
+
+binary: $(PROGRAMS) ## Build dist/stalkd, dist/stalk, dist/stalk-worker: one file each, no Python needed
+
+check-binary: binary ## Run the tests of the command line and of the protocol against dist/stalkd
+	STALKD_TEST_PROGRAM=$(abspath dist/stalkd) $(BIN)/pytest tests/onefile tests/cli \
+		tests/differential/test_conversations.py $(ARGS)
 
 torture: $(WHEEL) ## Kill a loaded daemon again and again, and look what it lost (ROUNDS=1000)
 	cd tests && $(abspath $(BIN))/python -m torture --rounds $(ROUNDS)
@@ -48,6 +56,11 @@ bench-peers: $(WHEEL) $(PEERS)/.are-installed ## Measure the worker beside other
 
 pictures: $(WHEEL) ## Draw the pictures of docs/ from the code
 	$(BIN)/python docs/pictures/draw.py
+
+# The interpreter of $(VENV) is in them.
+$(PROGRAMS): $(WHEEL) $(wildcard onefile/*)
+	$(BIN)/python onefile/build.py --into dist
+	touch $@
 
 format: $(TOOLS) ## Format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix-only .

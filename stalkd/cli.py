@@ -359,10 +359,17 @@ def main() -> NoReturn:
         code = EXIT_CANNOT_START
     except OSError as error:  # Nobody takes what we print.
         _complain(f"cannot print: {error.strerror or 'nobody reads it'}")
+        _let_go_of_output()
         code = EXIT_CANNOT_START
     except click.Abort:
         code = EXIT_CANNOT_START
     sys.exit(code)
+
+
+def _let_go_of_output() -> None:
+    """Give it another end: some interpreters print it once more at their exit, and complain."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 from threading import Thread
 
 from stalkd.config import Config
-from support.daemon import HOST, REPLY_SECONDS, Daemon, Wire
+from support.daemon import HOST, PROGRAM, REPLY_SECONDS, Daemon, Wire
 
-STALKD = [sys.executable, "-P", "-m", "stalkd"]
-"""The installed package, not whatever lies in the current directory."""
+STALKD = PROGRAM
+"""The installed package, or the program that is one file."""
 
 QUICK_S = 10.0
 """How long a command may take that has nothing to do."""

@@ -28,6 +28,13 @@ START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 REPLY_SECONDS = 5.0
 
+# The installed package, not whatever lies in the current directory; or a program that is one file.
+PROGRAM = (
+    [os.environ["STALKD_TEST_PROGRAM"]]
+    if "STALKD_TEST_PROGRAM" in os.environ
+    else [sys.executable, "-P", "-m", "stalkd"]
+)
+
 # How stalkd's log names a listener. The first such line counts: nobody connects before it.
 LISTENER = re.compile(r"\baddress=(?:unix:(?P<path>\S+)|(?P<host>\S+):(?P<port>\d+))")
 
@@ -258,8 +265,7 @@ class Daemon:
 def start_stalkd(*options: str, unix: str | None = None) -> Iterator[Daemon]:
     """Start stalkd on a free loopback port, or on the Unix socket at the path `unix`."""
     listen = ["-l", f"unix:{unix}"] if unix else ["-l", HOST, "-p", "0"]
-    # -P: the installed package, not whatever lies in the current directory.
-    daemon = Daemon([sys.executable, "-P", "-m", "stalkd", *listen, *options])
+    daemon = Daemon([*PROGRAM, *listen, *options])
     with _closing(daemon, daemon.wait_until_listening):
         yield daemon
 
