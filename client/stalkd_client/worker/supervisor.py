@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -147,8 +148,8 @@ class Supervisor:
             "stop": self._told_to_stop,
             "finish": self._told_to_finish,
             "reload": self._told_to_reload,
-            "quiet": self._told_to_be_quiet,
-            "resume": self._told_to_resume,
+            "quiet": partial(self._told_to_be, quiet=True),
+            "resume": partial(self._told_to_be, quiet=False),
         }
         while self._asked:
             actions[self._asked.popleft()]()
@@ -164,13 +165,11 @@ class Supervisor:
         if not self._stop.requested:
             self._reload.request(self._crews)
 
-    def _told_to_be_quiet(self) -> None:
-        if not self._stop.is_quiet:
+    def _told_to_be(self, *, quiet: bool) -> None:
+        if quiet and not self._stop.is_quiet:
             self._stop.be_quiet()
             self._log.say("info", "quiet", busy=self._tally.busy)
-
-    def _told_to_resume(self) -> None:
-        if self._stop.is_quiet:
+        elif self._stop.is_quiet and not quiet:
             self._stop.be_loud()
             self._log.say("info", "resumed")
 
