@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
