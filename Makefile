@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 CODE   := $(wildcard stalkd client/stalkd_client tests bench examples docs onefile)
 # Directories are listed too: their time changes when a file is removed.
 WHEEL_SOURCES := pyproject.toml $(wildcard README.md LICENSE) \
-	$(shell find stalkd client man systemd -not -path '*__pycache__*' 2>/dev/null)
+	$(shell find stalkd client man systemd completions -not -path '*__pycache__*' 2>/dev/null)
 
 TOOLS := $(VENV)/.tools-are-installed
 WHEEL := $(VENV)/.wheel-is-installed
@@ -20,7 +20,7 @@ PEERS := $(VENV)/peers
 PROGRAMS := dist/.programs-are-built
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint pytest binary check-binary torture demo bench bench-peers pictures format clean
+.PHONY: help test lint pytest dist binary check-binary torture demo bench bench-peers pictures format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ lint: $(WHEEL) ## Check formatting, style, types and import rules
 
 pytest: $(WHEEL) ## Run the tests against the built wheel (ARGS="-k reserve" selects)
 	$(BIN)/pytest $(ARGS)
+
+dist: $(WHEEL) ## Build the wheel and the source archive, into dist
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)} \
+		$(BIN)/python -m hatchling build -d dist
 
 binary: $(PROGRAMS) ## Build dist/stalkd, dist/stalk, dist/stalk-worker: one file each, no Python needed
 

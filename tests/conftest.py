@@ -31,14 +31,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Program -> the Debian command that brings it.
 TOOLS = {
+    "bash": "apt-get install bash",
     "beanstalkd": "apt-get install beanstalkd",
     "jq": "apt-get install jq",
+    "fish": "apt-get install fish",
+    "git": "apt-get install git",
     "mandoc": "apt-get install mandoc",
     "nc": "apt-get install netcat-openbsd",
     "node": "apt-get install nodejs",
     "npm": "apt-get install npm",
     "strace": "apt-get install strace",
     "systemd-analyze": "apt-get install systemd",
+    "zsh": "apt-get install zsh",
 }
 
 LEFT_OUT = pytest.StashKey[Counter[str]]()

@@ -220,7 +220,9 @@ _ENDING: Final = _options(
 @_HOOKS
 @_PROCESSES
 @_ENDING
-@click.version_option(None, "-v", "--version", package_name="stalkd", help="Show the version.")
+@click.version_option(
+    None, "-v", "--version", package_name="stalkd", message="%(prog)s %(version)s"
+)
 def stalk_worker(**_given: Any) -> NoReturn:
     """Run HANDLER over the jobs of queues.
 
