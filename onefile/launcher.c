@@ -22,9 +22,9 @@
 
 static const char *program;
 
-static void fail(const char *what, const char *library, const char *why)
+static void fail(const char *what, const char *library, const char *why, const char *hint)
 {
-    fprintf(stderr, "%s: cannot %s %s: %s\n", program, what, library, why);
+    fprintf(stderr, "%s: cannot %s %s: %s; %s\n", program, what, library, why, hint);
     exit(1);
 }
 
@@ -68,10 +68,12 @@ static void *load(const struct library *library)
     char path[HELD_PATH];
     int descriptor = hold(library->name, library->start, library->end - library->start, path);
     if (descriptor < 0)
-        fail("hold in memory", library->name, strerror(errno));
+        fail("hold in memory", library->name, strerror(errno),
+             "memfd_create(2) must be allowed here, and the sysctl vm.memfd_noexec be below 2");
     void *handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     if (handle == NULL)
-        fail("load", library->name, dlerror());
+        fail("load", library->name, dlerror(),
+             "if this is about GLIBC, the system is older than the one this was built on");
     close(descriptor);
     return handle;
 }
@@ -81,11 +83,12 @@ int main(int argc, char **argv)
     void *last = NULL;
     program = argc > 0 ? argv[0] : "stalkd";
     if (access("/proc/self/exe", R_OK) < 0)
-        fail("read", "/proc/self/exe", strerror(errno));
+        fail("read", "/proc/self/exe", strerror(errno),
+             "mount /proc, and let this user read the program");
     for (const struct library *each = libraries; each->name != NULL; each++)
         last = load(each);
     int (*run)(int, char **) = (int (*)(int, char **))dlsym(last, "run");
     if (run == NULL)
-        fail("find", "run", dlerror());
+        fail("find", "run", dlerror(), "the file is damaged");
     return run(argc, argv);
 }
