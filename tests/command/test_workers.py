@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -218,6 +220,27 @@ def test_code_that_cannot_be_loaded_is_told(stalk: Stalk, url: str, tmp_path: Pa
         failed = stalk("workers", "reload", "web-1")
         assert (failed.code, failed.out) == (1, "")
         assert "web-1 could not begin with the new code" in failed.err
+        assert made.stop() == 0
+
+
+def test_each_order_to_reload_has_its_own_outcome(stalk: Stalk, url: str, tmp_path: Path) -> None:
+    """Also while the report does not tell yet of a reload that failed before."""
+    code, go = tmp_path / "shaky.py", tmp_path / "go"
+    good = "def act(message): return message\n"
+    waits = f"""import os, time
+while not os.path.exists({str(go)!r}): time.sleep(0.01)
+"""
+    code.write_text(good)
+    with real(url, stalk, "shaky:act", "-q", "t", "--name", "web-1", cwd=tmp_path) as made:
+        for number in (1, 2):
+            code.write_text("raise RuntimeError('no')\n")
+            made.signal(signal.SIGHUP)
+            made.wait_for("reload-failed", number)
+            code.write_text(waits + good)
+            go.unlink(missing_ok=True)
+            threading.Timer(0.5, go.touch).start()
+            reloaded = stalk("workers", "reload", "web-1")
+            assert (reloaded.code, reloaded.out) == (0, "reloaded: web-1\n")
         assert made.stop() == 0
 
 

@@ -368,6 +368,8 @@ HOSTILE = [
     b'{"do": ["stop"]}',
     b'{"do": "kill"}',
     b'{"do": "told_to_stop", "for": {}}',
+    b'{"do": "reload", "order": 1}',
+    b'{"do": "reload", "order": "%b"}' % (b"x" * 1_000),
     b"[" * 20_000,
     b"9" * 10_000,
 ]
@@ -388,9 +390,9 @@ def test_commands_that_are_none_do_no_harm(url: str, tube: str) -> None:
 
 
 def test_a_command_for_an_earlier_worker_of_that_name_is_left_alone() -> None:
-    assert meant(b'{"do": "stop"}', "me") == "stop"
-    assert meant(b'{"do": "stop", "for": "me"}', "me") == "stop"
-    assert meant(b'{"do": "stop", "for": "you"}', "me") == ""
+    assert meant(b'{"do": "stop"}', "me") == ("stop", "")
+    assert meant(b'{"do": "stop", "for": "me"}', "me") == ("stop", "")
+    assert meant(b'{"do": "stop", "for": "you"}', "me") == ("", "")
 
 
 def test_it_obeys_none_but_its_own(url: str, tube: str) -> None:

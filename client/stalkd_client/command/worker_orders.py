@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,40 +20,32 @@ LOOK_AGAIN_S: Final = 0.1
 COMMAND_TTL_S: Final = 60.0
 """How long a command waits for a worker, if nobody takes it back."""
 
-Outcome = Callable[[Worker, Worker], bool]
+ORDER_BYTES: Final = 8
+"""So random that no two orders are ever the same, as ids are after the restart of a server."""
+
+IsDone = Callable[[Worker], bool]
 
 
-def _is_quiet(before: Worker, now: Worker) -> bool:
-    del before
+def _is_quiet(now: Worker) -> bool:
     return now.text("state") == "quiet"
 
 
-def _is_loud(before: Worker, now: Worker) -> bool:
-    del before
+def _is_loud(now: Worker) -> bool:
     return now.text("state") != "quiet"
 
 
-def _has_new_code(before: Worker, now: Worker) -> bool:
-    return now.number("reloads", "done") > before.number("reloads", "done")
-
-
-def _never(before: Worker, now: Worker) -> bool:
-    del before, now
+def _never(now: Worker) -> bool:
+    del now
     return False
 
 
-def has_refused(before: Worker, now: Worker) -> bool:
-    """Tell whether the code could not be loaded anew."""
-    return now.number("reloads", "failed") > before.number("reloads", "failed")
-
-
-OUTCOMES: Final[dict[Command, Outcome]] = {
+SHOWN_BY: Final[dict[Command, IsDone]] = {
     "quiet": _is_quiet,
     "resume": _is_loud,
-    "reload": _has_new_code,
+    "reload": _never,  # There may be others: how this one ended is told by its name.
     "stop": _never,  # It is gone then.
 }
-"""By what a report shows that a worker has done what it was told."""
+"""By what the state of a report shows that a worker has done what it was told."""
 
 
 class Result(NamedTuple):
@@ -65,10 +58,11 @@ class Result(NamedTuple):
 
 def order(client: Client, command: Command, workers: Sequence[Worker], timeout: float) -> Result:
     """Tell workers, and wait so many seconds at most; what they have not read is taken back."""
-    sent = [_send(client, command, each) for each in workers]
+    name = secrets.token_hex(ORDER_BYTES)
+    sent = [_send(client, command, name, each) for each in workers]
     ends = time.monotonic() + timeout
     while True:
-        result = _look(client, command, workers)
+        result = _look(client, command, name, workers)
         if not result.late or time.monotonic() >= ends:
             break
         time.sleep(LOOK_AGAIN_S)
@@ -79,22 +73,23 @@ def order(client: Client, command: Command, workers: Sequence[Worker], timeout: 
     return result
 
 
-def _send(client: Client, command: Command, worker: Worker) -> int:
-    body: dict[str, str] = {"do": command}
+def _send(client: Client, command: Command, name: str, worker: Worker) -> int:
+    body: dict[str, str] = {"do": command, "order": name}
     if worker.instance != "-":
         body["for"] = worker.instance
     return client.put(json.dumps(body), tube=control_of(worker.name), ttl=COMMAND_TTL_S)
 
 
-def _look(client: Client, command: Command, workers: Sequence[Worker]) -> Result:
-    """Compare what workers tell now with what they told before."""
+def _look(client: Client, command: Command, name: str, workers: Sequence[Worker]) -> Result:
+    """Read what workers tell now."""
     now = {each.key: each for each in all_workers(client)}
     result = Result([], [], [])
     for before in workers:
         after = now.get(before.key)
-        if after is None or OUTCOMES[command](before, after):
+        outcome = "done" if after is None else after.outcome(name)
+        if after is None or outcome == "done" or SHOWN_BY[command](after):
             result.done.append(after or before)
-        elif command == "reload" and has_refused(before, after):
+        elif outcome == "failed":
             result.failed.append(after)
         else:
             result.late.append(after)

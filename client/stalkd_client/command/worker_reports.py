@@ -45,6 +45,12 @@ class Worker:
             value = value.get(key) if isinstance(value, dict) else None
         return sensible(value)
 
+    def outcome(self, order: str) -> str:
+        """Return how the order of that name ended, nothing if that is not told."""
+        reloads = self.told.get("reloads")
+        orders = reloads.get("orders") if isinstance(reloads, dict) else None
+        return str(orders.get(order, "")) if isinstance(orders, dict) else ""
+
     @property
     def instance(self) -> str:
         """What no other worker has, not even one of the same name."""

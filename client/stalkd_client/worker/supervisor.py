@@ -79,7 +79,7 @@ class Supervisor:
             me = Identity.make(plan.name)
             self._reporter = Reporter(me, plan.stages[0].url, log, self.ask)
         self._wake, self._poke = os.pipe()
-        self._asked: deque[str] = deque()
+        self._asked: deque[tuple[str, str]] = deque()
         self._stops_asked = 0
         self._is_told_to_finish = False
         self._leash = Leash(self._poke_main)
@@ -108,7 +108,7 @@ class Supervisor:
     def run(self) -> int:
         """Work until told to stop; return the exit code."""
         began = time.monotonic()
-        with handled(self._poke, self._asked.append):
+        with handled(self._poke, lambda what: self._asked.append((what, ""))):
             self._scout.start(self._stop.event)
             self._measure_if_needed()
             if self._reporter is not None:
@@ -136,14 +136,17 @@ class Supervisor:
 
     # -- what is asked for ----------------------------------------------------------------------
 
-    def ask(self, what: str) -> None:
-        """Ask, from any thread, for one of ``finish``, ``reload``, ``quiet`` and ``resume``."""
-        self._asked.append(what)
+    def ask(self, what: str, order: str) -> None:
+        """Ask, from any thread, for one of ``finish``, ``reload``, ``quiet`` and ``resume``.
+
+        ``order`` is by what somebody knows it who waits for that.
+        """
+        self._asked.append((what, order))
         self._poke_main()
 
     def _obey(self) -> None:
         """Do what was asked for."""
-        actions: dict[str, Callable[[], None]] = {
+        actions: dict[str, Callable[[str], None]] = {
             "stop": self._told_to_stop,
             "finish": self._told_to_finish,
             "reload": self._told_to_reload,
@@ -151,20 +154,21 @@ class Supervisor:
             "resume": partial(self._told_to_be, quiet=False),
         }
         while self._asked:
-            actions[self._asked.popleft()]()
+            what, order = self._asked.popleft()
+            actions[what](order)
 
-    def _told_to_stop(self) -> None:
+    def _told_to_stop(self, _order: str) -> None:
         self._stops_asked += 1
 
-    def _told_to_finish(self) -> None:
+    def _told_to_finish(self, _order: str) -> None:
         """Stop, but be as patient as if nobody had said so: signals alone give up jobs."""
         self._is_told_to_finish = True
 
-    def _told_to_reload(self) -> None:
+    def _told_to_reload(self, order: str) -> None:
         if not self._stop.requested:
-            self._reload.request(self._crews)
+            self._reload.request(self._crews, order)
 
-    def _told_to_be(self, *, quiet: bool) -> None:
+    def _told_to_be(self, _order: str, *, quiet: bool) -> None:
         if quiet and not self._stop.is_quiet:
             self._stop.be_quiet()
             self._log.say("info", "quiet", busy=self._tally.busy)

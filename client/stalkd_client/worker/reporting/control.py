@@ -15,6 +15,9 @@ from stalkd_client.worker.logs import Log
 AGAIN_S: Final = 1.0
 """After which it is tried again to connect; by then a lost connection has expired, too."""
 
+MOST_ORDER: Final = 64
+"""Characters of an order's name, which becomes part of reports."""
+
 MOST_SHOWN: Final = 100
 """Bytes of a command that is none which the log shows."""
 
@@ -26,9 +29,9 @@ class Control:
     """
 
     def __init__(
-        self, url: str | None, instance: str, log: Log, obey: Callable[[str], None]
+        self, url: str | None, instance: str, log: Log, obey: Callable[[str, str], None]
     ) -> None:
-        """Wait for nothing yet; ``obey`` gets each command, by the thread."""
+        """Wait for nothing yet; the thread gives ``obey`` each command and its order's name."""
         self._url = url
         self._instance = instance
         self._log = log
@@ -88,20 +91,20 @@ class Control:
                 self._waiting = None
         client.delete(job)
         try:
-            command = meant(job.body, self._instance)
+            command, order = meant(job.body, self._instance)
         except ValueError as error:
             shown = job.body[:MOST_SHOWN].decode("utf-8", "backslashreplace")
             self._log.say("warning", "bad-command", command=shown, error=error)
             return
         if command:
             self._log.say("info", "told", command=command)
-            self._obey(command)
+            self._obey(command, order)
 
 
-def meant(body: bytes, instance: str) -> str:
+def meant(body: bytes, instance: str) -> tuple[str, str]:
     """Return the command that a body is, ``""`` if it is for another worker of the same name.
 
-    Raises ValueError.
+    And the name of the order, ``""`` if it has none. Raises ValueError.
     """
     try:
         told = json.loads(body)
@@ -110,4 +113,7 @@ def meant(body: bytes, instance: str) -> str:
     command = told.get("do") if isinstance(told, dict) else None
     if command not in COMMANDS:
         raise ValueError(f'a command is {{"do": one of {", ".join(COMMANDS)}}}')
-    return str(command) if told.get("for", instance) == instance else ""
+    order = told.get("order", "")
+    if not isinstance(order, str) or len(order) > MOST_ORDER:
+        raise ValueError(f"an order is text of {MOST_ORDER} characters at most")
+    return (str(command) if told.get("for", instance) == instance else ""), order

@@ -38,7 +38,7 @@ def portrait(
         "busy": tally.busy,
         "memory": sum(each["memory"] for each in processes),
         "counts": _counts(tally.counts_now()),
-        "reloads": {"done": reload.done, "failed": reload.failed},
+        "reloads": {"done": reload.done, "failed": reload.failed, "orders": reload.orders},
         "processes": processes,
         "jobs": [_job(held, since) for held in running],
     }

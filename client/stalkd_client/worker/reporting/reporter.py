@@ -84,9 +84,12 @@ class Reporter:
         identity: Identity,
         url: str | None,
         log: Log,
-        ask: Callable[[str], None],
+        ask: Callable[[str, str], None],
     ) -> None:
-        """Connect nothing yet; ``ask`` is told the commands that come. Raises ValueError."""
+        """Connect nothing yet; ``ask`` is told the commands that come, with their orders' names.
+
+        Raises ValueError.
+        """
         self.due: float = 0.0
         self.since: float = time.time() - time.monotonic()
         self._identity = identity
@@ -131,13 +134,13 @@ class Reporter:
         with suppress(BlockingIOError):
             os.write(self._poke, b"n")
 
-    def _obey(self, command: str) -> None:
+    def _obey(self, command: str, order: str) -> None:
         """Pass on a command; who gave it waits to see what becomes of it.
 
         As signals to stop are counted, and the second gives up all jobs, this must be none.
         """
         self.due = 0.0
-        self._ask("finish" if command == "stop" else command)
+        self._ask("finish" if command == "stop" else command, order)
 
     # -- the thread -----------------------------------------------------------------------------
 
