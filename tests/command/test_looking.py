@@ -145,6 +145,22 @@ def test_show_tells_why_a_worker_put_a_job_aside(stalk: Stalk, client: Client) -
     assert stalk("show", job, "--json").json["error"] == record
 
 
+def test_show_of_a_job_that_is_gone_tells_why_it_was_put_aside(
+    stalk: Stalk, client: Client
+) -> None:
+    client.use("error.99")
+    record = {"exception": "ValueError", "message": "no", "id": 99, "queue": "mail"}
+    client.put(json.dumps(record))
+    out = stalk("show", 99)
+    assert (out.code, out.out.split()[:4]) == (0, ["exception", "ValueError", "message", "no"])
+    assert "there is no job 99 any more" in out.err
+    assert "`stalk purge error.99` deletes that" in out.err
+    assert stalk("show", 99, "--json").json == {"id": 99, "error": record}
+    assert stalk("show", 99, "--raw").code == 1
+    assert stalk("purge", "error.99", "--yes").code == 0
+    assert stalk("show", 99).err == "stalk: there is no job 99\n"
+
+
 @pytest.mark.parametrize("body", ["{", "[]", '{"id": 0, "queue": "mail"}'])
 def test_show_takes_no_record_of_another_job(stalk: Stalk, client: Client, body: str) -> None:
     (job,) = bury(client, "14")

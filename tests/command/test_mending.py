@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -102,6 +103,41 @@ def test_purge_empties_a_tube(run: Stalk, either: str) -> None:
 
 
 @pytest.mark.needs("beanstalkd")
+def recorded(client: Client, job: int, queue: str = "mail", **more: object) -> str:
+    """Leave beside a job what a worker leaves there; return the name of the tube."""
+    tube = f"error.{job}"
+    client.use(tube)
+    client.put(json.dumps({"exception": "E", "id": job, "queue": queue, **more}))
+    return tube
+
+
+def test_rm_takes_records_along(run: Stalk, either: str) -> None:
+    with Client(either, use="mail") as client:
+        gone, stays = client.put("x"), client.put("x")
+        tube, other = recorded(client, gone), recorded(client, stays)
+        client.use(f"error.{stays}")
+        assert run("rm", gone, 99, "--yes", "--url", either).code == 1
+        assert tube not in client.list_tubes()
+        assert other in client.list_tubes()
+        client.use("mail")
+        last = client.put("x")
+        foreign = recorded(client, last, id=0)
+        client.use("default")
+        assert run("rm", last, "--yes", "--url", either).code == 0
+        assert foreign in client.list_tubes()
+
+
+def test_purge_takes_records_along(run: Stalk, either: str) -> None:
+    with Client(either, use="mail") as client:
+        gone, held = client.put("x"), client.put("x")
+        client.reserve_job(held)
+        tubes = [recorded(client, gone), recorded(client, held), recorded(client, 999, "post")]
+        client.use("default")
+        assert run("purge", "mail", "--state", "ready", "--yes", "--url", either).code == 0
+        left = {each for each in client.list_tubes() if each.startswith("error.")}
+        assert left == set(tubes[1:])
+
+
 def test_purge_of_beanstalkd_leaves_what_workers_hold(run: Stalk, original: str) -> None:
     with Client(original, use="mail", watch="mail") as client:
         client.put("a")

@@ -9,6 +9,7 @@ import click
 
 from stalkd_client import requests
 from stalkd_client.client import Client
+from stalkd_client.command import failures
 from stalkd_client.command.exits import EXIT_USAGE, CommandError
 from stalkd_client.command.landing import bury_all
 from stalkd_client.command.session import Session, asks, connected, make_sure
@@ -123,9 +124,13 @@ def bury(session: Session, job_ids: tuple[int, ...]) -> None:
 @asks
 @connected
 def rm(session: Session, job_ids: tuple[int, ...], yes: bool) -> None:
-    """Delete jobs for good; not those that a worker holds."""
+    """Delete jobs for good; not those that a worker holds.
+
+    What `stalk-worker` has recorded of their failures is deleted, too.
+    """
     make_sure(f"Delete {jobs(len(job_ids))} for good?", yes=yes)
-    _each(session, requests.delete, job_ids, "deleted", "is not there, or a worker holds it")
+    why_not = "is not there, or a worker holds it"
+    _each(session, requests.delete, job_ids, "deleted", why_not, failures.remove)
 
 
 def _each(
@@ -134,13 +139,16 @@ def _each(
     job_ids: tuple[int, ...],
     did: str,
     why_not: str,
+    after: Callable[[Client, list[int]], None] | None = None,
 ) -> None:
-    """Do a command to each job."""
+    """Do a command to each job, then what is done after it with those that it was done to."""
     done: dict[int, Any] = {}
     with session.client() as client:
         for piece in pieces(dict.fromkeys(job_ids), AT_ONCE):
             results = client.execute_all([ask(each) for each in piece])
             done.update(zip(piece, results, strict=True))
+            if after is not None:
+                after(client, [each for each in piece if done[each] is None])
     _tell(session, job_ids, done, did, why_not)
 
 

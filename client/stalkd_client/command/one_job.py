@@ -14,6 +14,7 @@ from stalkd_client.command.session import Session, connected, knows_extended
 from stalkd_client.command.values import ID, TUBE
 from stalkd_client.errors import NotFoundError
 from stalkd_client.jobs import Job
+from stalkd_client.owntubes import record_tube
 
 LOOKS: Final[dict[str, Callable[[Client], Job]]] = {
     "ready": lambda client: client.peek_ready(),
@@ -44,15 +45,33 @@ def raw(command: Command) -> Command:
 def show(session: Session, job_id: int, raw: bool) -> None:
     """Show the job ID: its numbers, its body, why it waits.
 
-    If `stalk-worker` has put it aside, also the exception and its traceback. beanstalkd tells fewer
-    numbers, and not why.
+    If `stalk-worker` has put it aside, also the exception and its traceback; these are shown as
+    long as they are kept, even if the job is gone. beanstalkd tells fewer numbers, and not why.
     """
     with session.client() as client:
         try:
             job = client.peek(job_id)
         except NotFoundError:
-            raise CommandError(f"there is no job {job_id}") from None
+            if raw or not _show_left(session, client, job_id):
+                raise CommandError(f"there is no job {job_id}") from None
+            return
         write_job(session, client, job, raw=raw)
+
+
+def _show_left(session: Session, client: Client, job_id: int) -> bool:
+    """Write why a job was put aside that is gone; return False if nothing is left of it."""
+    failure = failures.left_of(client, job_id)
+    if failure is None:
+        return False
+    session.note(
+        f"there is no job {job_id} any more, only the record of its failure:"
+        f" `stalk purge {record_tube(job_id)}` deletes that"
+    )
+    if session.as_json:
+        output.write_json({"id": job_id, "error": failure})
+    else:
+        failures.write(failure)
+    return True
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 
 from stalkd_client import requests
 from stalkd_client.client import Client
-from stalkd_client.command import times
+from stalkd_client.command import failures, times
 from stalkd_client.command.exits import CommandError
 from stalkd_client.command.session import (
     Session,
@@ -44,7 +44,8 @@ def purge(session: Session, tube: str, state: str, yes: bool) -> None:
     """Delete all jobs of TUBE for good, or those in a state.
 
     beanstalkd has no command for it: there, ready, delayed and buried jobs are deleted one by one,
-    and those that workers hold stay.
+    and those that workers hold stay. What `stalk-worker` has recorded of failures of jobs that are
+    gone is deleted, too.
     """
     with session.client(use=tube) as client:
         told = told_of(client, tube)
@@ -60,6 +61,7 @@ def purge(session: Session, tube: str, state: str, yes: bool) -> None:
             purged = sum(_purge_one_by_one(client, each, count(told, each)) for each in states)
             if count(told, "reserved") and "reserved" in states:
                 session.note("jobs that workers hold are not deleted: this server cannot")
+        failures.remove_left(client, tube)
     session.answer(f"deleted {jobs(purged)} of {tube}", purged=purged)
 
 
