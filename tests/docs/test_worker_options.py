@@ -15,6 +15,7 @@ from stalkd_client.worker.messages import Trouble
 from stalkd_client.worker.once.lines import AHEAD_BYTES, CHUNK_BYTES
 from stalkd_client.worker.once.splitting import LONGEST_LINE
 from stalkd_client.worker.reading.pipeline import OF_WORKER
+from stalkd_client.worker.slots.held import Held
 from stalkd_client.worker.slots.pace import BATCH_S, SLOW_S
 from stalkd_client.worker.slots.records import SOURCE_BYTES, message, record
 
@@ -80,7 +81,7 @@ def test_exit_codes_are_in_the_page() -> None:
 
 def test_records_are_as_described() -> None:
     job, trouble = Job(7, b"1", 2, 0, 60.0, "mail"), Trouble("E", "m", "t")
-    put = record(job, 2, "", trouble, 0.1)
+    put = record(Held(job, 0.0, 0, "web-1"), "", trouble, 0.1)
     assert put.tube == "error.7"
     assert f"{SOURCE_BYTES:,}" in section("RECORDS")
     for name in json.loads(put.body):

@@ -50,7 +50,7 @@ def test_a_batch_takes_no_longer_than_it_may() -> None:
 
 
 def test_a_lease_is_renewed_at_a_third() -> None:
-    held = Held(Job(1, b"", 3, 0, 30.0, "t"), 100.0, 1)
+    held = Held(Job(1, b"", 3, 0, 30.0, "t"), 100.0, 1, "w")
     assert (held.attempt, held.touch_at, held.ends) == (2, 110.0, 130.0)
     assert not held.is_over(129.9)
     assert held.is_over(130.0)
@@ -251,7 +251,7 @@ def test_an_interrupted_wait_loses_no_job() -> None:
 def test_jobs_that_wait_can_be_let_go_or_kept() -> None:
     hand, link = Hand(), Link()
     for number in range(1, 5):
-        hand.add(Held(Job(number, b"", 1, 0, 60.0, "t"), 0.0, 0))
+        hand.add(Held(Job(number, b"", 1, 0, 60.0, "t"), 0.0, 0, "w"))
     assert hand.feed(link, 1.0) == []
     hand.begin_first(1.0, None)
     assert link.theirs is not None
@@ -276,7 +276,7 @@ def test_jobs_that_wait_can_be_let_go_or_kept() -> None:
 def test_a_job_whose_lease_is_over_is_not_passed_on() -> None:
     """Failure 7."""
     hand, link = Hand(), Link()
-    held = Held(Job(1, b"", 1, 0, 60.0, "t"), 0.0, 0)
+    held = Held(Job(1, b"", 1, 0, 60.0, "t"), 0.0, 0, "w")
     hand.add(held)
     assert hand.feed(link, 60.0) == [held]
     assert link.take_back() == []

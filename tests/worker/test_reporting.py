@@ -297,9 +297,14 @@ def test_a_report_keeps_no_worker_from_its_end(url: str, tube: str) -> None:
 def test_no_two_workers_have_the_same_name(url: str, tube: str) -> None:
     with worker(url, "work:double", "-q", tube, "--name", "same") as first:
         is_so(url, "same", works)
-        with worker(url, "work:double", "-q", tube, "--name", "same") as second:
+        with worker(url, "work:boom", "-q", f"{tube}.bad", "--name", "same") as second:
             second.wait_for("name-taken name=same now=same-2")
             is_so(url, "same-2", works)
+            with Queue(f"{tube}.bad", url) as queue:
+                job_id = queue.push(1)
+            second.wait_for(" buried ")
+            with Queue(f"error.{job_id}", url) as records:
+                assert records.pop(1, timeout=10)[0]["worker"] == "same-2"
             command(url, "same-2", '{"do": "stop"}')
             assert second.wait() == 0
         assert first.stop() == 0

@@ -58,11 +58,13 @@ def test_each_element_is_sent_and_none_counts(url: str, tube: str) -> None:
 def test_an_error_is_never_acknowledged(url: str, tube: str) -> None:
     """It is buried, with a record; and the exit code tells of it, if asked (failure 15)."""
     (job_id,) = push(url, tube, "this")
-    done = work_off(url, "work:boom", "-q", tube, "--fail-on-error", code=3)
+    options = ["--fail-on-error", "--no-report", "--name", "web-1"]
+    done = work_off(url, "work:boom", "-q", tube, *options, code=3)
     assert count(url, tube, "buried") == count(url, tube) == 1
     record = record_of(url, job_id)
     assert (record["exception"], record["message"]) == ("ValueError", "cannot do this")
     assert (record["source_message"], record["queue"], record["attempt"]) == ("this", tube, 1)
+    assert record["worker"] == "web-1"
     assert str(record["traceback"]).count("File") == 1
     assert "in boom" in str(record["traceback"])
     assert done.wait_for(" buried ").endswith('error="ValueError: cannot do this"')

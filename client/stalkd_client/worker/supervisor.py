@@ -28,7 +28,7 @@ from stalkd_client.worker.reporting.portrait import in_words, portrait, state_of
 from stalkd_client.worker.reporting.reporter import Reporter
 from stalkd_client.worker.settings import Plan
 from stalkd_client.worker.signals import handled
-from stalkd_client.worker.slots.common import Common
+from stalkd_client.worker.slots.common import Common, Name
 from stalkd_client.worker.slots.outage import Outage
 from stalkd_client.worker.slots.pulse import Pulse
 from stalkd_client.worker.slots.report import FAILURES
@@ -65,19 +65,17 @@ class Supervisor:
         self._stop = Stop()
         self._tally = Tally(plan.stop_after)
         self._pulse = Pulse()
-        outage = Outage(log)
+        me, outage = Identity.make(plan.name), Outage(log)
+        name = Name(me.wanted)
         numbers = count()
-        self._teams = [
-            Team(Common(stage, self._tally, outage, self._stop, self._pulse), log, numbers, once)
-            for stage in plan.stages
-        ]
+        shared = self._tally, outage, self._stop, self._pulse, name
+        self._teams = [Team(Common(stage, *shared), log, numbers, once) for stage in plan.stages]
         self._scout = Scout(plan.stages[0].url, log, outage)
         self._reload = Reload(log)
         self._notifier = take_notifier(os.environ, log)
         self._reporter: Reporter | None = None
         if plan.report:
-            me = Identity.make(plan.name)
-            self._reporter = Reporter(me, plan.stages[0].url, log, self.ask)
+            self._reporter = Reporter(me, plan.stages[0].url, log, self.ask, name)
         self._wake, self._poke = os.pipe()
         self._asked: deque[tuple[str, str]] = deque()
         self._stops_asked = 0

@@ -34,6 +34,7 @@ from stalkd_client.worker.logs import Log
 from stalkd_client.worker.reporting.control import Control
 from stalkd_client.worker.reporting.identity import Identity, version
 from stalkd_client.worker.reporting.portrait import fitted
+from stalkd_client.worker.slots.common import Name
 
 TELL_S: Final = 2.0
 """Between two reports of a worker that works: as often as people look, not as often as it does."""
@@ -85,8 +86,11 @@ class Reporter:
         url: str | None,
         log: Log,
         ask: Callable[[str, str], None],
+        known_as: Name,
     ) -> None:
         """Connect nothing yet; ``ask`` is told the commands that come, with their orders' names.
+
+        ``known_as`` is told which name the worker gets.
 
         Raises ValueError.
         """
@@ -97,6 +101,7 @@ class Reporter:
         self._address = parse(url)
         self._log = log
         self._ask = ask
+        self._known_as = known_as
         self._control = Control(url, identity.instance, log, self._obey)
         self._name = ""
         self._version = ""
@@ -268,4 +273,4 @@ class Reporter:
         """Have a name; if it is not the one that was wanted, say so."""
         if name not in {self._name, self._identity.wanted}:
             self._log.say("warning", "name-taken", name=self._identity.wanted, now=name)
-        self._name = name
+        self._name = self._known_as.now = name

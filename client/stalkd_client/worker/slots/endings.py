@@ -38,7 +38,7 @@ def ending(held: Held, result: Result, outputs: tuple[str, ...]) -> Ending:
     job, trouble = held.job, result.trouble
     puts = [Put(queue, body) for body in result.outputs for queue in outputs]
     if trouble is not None and result.kind == "bury":
-        puts.append(records.record(job, held.attempt, result.task, trouble, result.seconds))
+        puts.append(records.record(held, result.task, trouble, result.seconds))
     if trouble is not None and result.kind == "move":
         puts.append(records.message(job, held.attempt, trouble, result.queue, result.delay))
     if result.reply is not None:

@@ -15,14 +15,16 @@ class Held:
     """One job. ``ends`` is when its lease is over, ``touch_at`` when it should be begun anew.
 
     ``attempt`` counts those that began, from 1 on. ``lost`` says that the lease is known to be
-    over, ``begun`` when the child began with it, as far as can be told from outside.
+    over, ``begun`` when the child began with it, as far as can be told from outside. ``worker`` is
+    the name of who holds it.
     """
 
-    __slots__ = ("attempt", "begun", "ends", "job", "limit_at", "lost", "touch_at")
+    __slots__ = ("attempt", "begun", "ends", "job", "limit_at", "lost", "touch_at", "worker")
 
-    def __init__(self, job: Job, asked: float, unbegun: int) -> None:
+    def __init__(self, job: Job, asked: float, unbegun: int, worker: str) -> None:
         """Be reserved by what was ``asked`` then; ``unbegun`` attempts of it never began."""
         self.job: Job = job
+        self.worker: str = worker
         self.attempt: int = max(1, job.attempt - unbegun)
         self.lost: bool = False
         self.begun: float | None = None

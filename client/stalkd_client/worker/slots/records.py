@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import socket
 import time
 from typing import Any, Final
 
 from stalkd_client.jobs import Job
 from stalkd_client.owntubes import record_tube
 from stalkd_client.worker.messages import Trouble
+from stalkd_client.worker.slots.held import Held
 from stalkd_client.worker.slots.supply import Put
 
 RECORD_TTL_S: Final = 30 * 86_400.0
@@ -31,9 +30,9 @@ TRACEBACK_CHARACTERS: Final = 2_000
 """... of the traceback."""
 
 
-def record(job: Job, attempt: int, task: str, trouble: Trouble, seconds: float) -> Put:
+def record(held: Held, task: str, trouble: Trouble, seconds: float) -> Put:
     """Return the record of a job that is going to be buried, instead of an older one."""
-    now = time.time()
+    now, job = time.time(), held.job
     members = {
         "exception": trouble.type,
         "message": trouble.message,
@@ -43,8 +42,8 @@ def record(job: Job, attempt: int, task: str, trouble: Trouble, seconds: float) 
         "id": job.id,
         "queue": job.tube,
         "task": task,
-        "attempt": attempt,
-        "worker": f"{socket.gethostname()}:{os.getpid()}",
+        "attempt": held.attempt,
+        "worker": held.worker,
         "began": round(now - seconds, 3),
         "failed": round(now, 3),
     }

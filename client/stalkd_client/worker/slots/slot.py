@@ -49,7 +49,7 @@ class Slot:
         self.is_away: bool = False
         self.outputs: tuple[str, ...] = ()
         self._report = report
-        self._settings, self._tally, self._outage, self._stop, self._pulse = common
+        self._settings, self._tally, self._outage, self._stop, self._pulse, self._name = common
         self._pace = Pace(self._settings.prefetch)
         self.hand: Hand = Hand()
         self._hand = self.hand
@@ -204,7 +204,7 @@ class Slot:
         if not jobs:
             return
         for job in jobs:
-            held = Held(job, asked, self._tally.unbegun(job.id))
+            held = Held(job, asked, self._tally.unbegun(job.id), self._name.now)
             flaw = self.source.flaw(job)
             if flaw is None:
                 self._hand.add(held)
