@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stalkd_client.worker import Retry
+from stalkd_client.worker import CommandError, Retry, SoftTimeLimitError
 from stalkd_client.worker.retrying import Route, Rules, Verdict, decide, delay_of, nearest
 
 
@@ -130,3 +131,9 @@ def test_a_limit_that_is_lowered_on_the_way_holds(attempt: int) -> None:
     error = Retry(delay=0, max_retries=5 if attempt == 1 else 1)
     kinds = ["retry", "bury", "bury"]
     assert decide(error, attempt, Rules(), 0.0).kind == kinds[attempt - 1]
+
+
+def test_public_errors_have_public_names() -> None:
+    for kind in (Retry, CommandError, SoftTimeLimitError):
+        assert kind.__module__ == "stalkd_client.worker"
+        assert pickle.loads(pickle.dumps(kind)) is kind  # noqa: S301 - it is our own

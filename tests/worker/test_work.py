@@ -70,6 +70,31 @@ def test_an_error_is_never_acknowledged(url: str, tube: str) -> None:
     assert done.wait_for(" buried ").endswith('error="ValueError: cannot do this"')
 
 
+def test_of_retries_that_are_used_up_the_cause_is_told(url: str, tube: str) -> None:
+    (job_id,) = push(url, tube, "this")
+    done = work_off(url, "work:retry_from", "-q", tube)
+    assert done.wait_for("attempt=2").endswith(' error="ValueError: this"')
+    record = record_of(url, job_id)
+    assert (record["exception"], record["message"]) == ("ValueError", "this")
+    trace = str(record["traceback"])
+    assert "ValueError: this" in trace
+    assert trace.endswith("stalkd_client.worker.Retry\n")
+    (job_id,) = push(url, tube, "that")
+    work_off(url, "work:retry_from", "-q", tube, "--on-error", f"ValueError={tube}.bad")
+    (message,) = values(url, f"{tube}.bad")
+    assert isinstance(message, dict)
+    assert message["exception"] == "ValueError: that"
+
+
+def test_an_error_without_a_message_is_its_name(url: str, tube: str) -> None:
+    push(url, tube, "this")
+    done = work_off(url, "work:retry", "-q", tube)
+    assert done.wait_for(" buried ").endswith(" error=stalkd_client.worker.Retry")
+    push(url, tube, "this")
+    done = work_off(url, "-q", tube, "--exec", "false")
+    assert done.wait_for(" buried ").endswith('Error: false: exit code 1"')
+
+
 def test_the_newest_record_replaces_the_older(url: str, tube: str) -> None:
     (job_id,) = push(url, tube, "this")
     for _ in range(2):

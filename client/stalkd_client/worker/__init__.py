@@ -25,6 +25,9 @@ __all__ = [
     "main",
 ]
 
+for _each in (CommandError, Retry, SoftTimeLimitError):  # So logs and records name them.
+    _each.__module__ = __name__
+
 
 def main() -> None:
     """Be the command ``stalk-worker``."""

@@ -25,6 +25,11 @@ class Trouble(NamedTuple):
     message: str
     traceback: str = ""
 
+    @property
+    def line(self) -> str:
+        """Type and message; many a type says all."""
+        return f"{self.type}: {self.message}" if self.message else self.type
+
 
 class Reply(NamedTuple):
     """A task's reply: where to, how long it is kept, and its body."""

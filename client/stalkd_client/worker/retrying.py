@@ -88,11 +88,16 @@ def decide(error: BaseException | None, attempt: int, rules: Rules, chance: floa
         if attempt <= most:
             given = error.delay
             return Verdict("retry", delay_of(attempt, rules, chance) if given is None else given)
-        error = error.__cause__ or error
+        error = meant(error)
     elif isinstance(error, rules.retry_on) and attempt <= rules.max_retries:
         return Verdict("retry", delay_of(attempt, rules, chance))
     route = nearest(type(error), rules.on_error)
     return Verdict("bury") if route is None else Verdict("move", route.delay, route.queue)
+
+
+def meant(error: BaseException) -> BaseException:
+    """Return what has failed: of a ``Retry`` the error that it was raised from, if there is one."""
+    return (isinstance(error, Retry) and error.__cause__) or error
 
 
 def delay_of(retry: int, rules: Rules, chance: float) -> float:

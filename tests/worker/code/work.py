@@ -129,6 +129,10 @@ def retry(message: Any) -> None:
     raise Retry(delay=0, max_retries=2)
 
 
+def retry_from(message: Any) -> None:
+    raise Retry(delay=0, max_retries=1) from ValueError(message)
+
+
 def retry_lowered(message: Any, cur_retry: int) -> None:
     """A limit that is lowered on the way."""
     raise Retry(delay=0, max_retries=5 if cur_retry == 0 else 1)

@@ -35,7 +35,8 @@ class Command:
             how = f"exit code {done.returncode}"
             if done.returncode < 0:
                 how = f"signal {-done.returncode}"
-            raise CommandError(f"{self._words[0]}: {how}: {said}", done.returncode)
+            told = ": ".join(filter(None, (self._words[0], how, said)))
+            raise CommandError(told, done.returncode)
         return done.stdout or None
 
 

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from stalkd_client.arguments import NO_LIMIT_S
@@ -22,7 +22,7 @@ from stalkd_client.worker.inside.handlers import Extras, Handler
 from stalkd_client.worker.inside.hooks import STATUS, Hooks, Tell
 from stalkd_client.worker.messages import Reply, Result, Trouble, Work
 from stalkd_client.worker.middleware import JobContext
-from stalkd_client.worker.retrying import Rules, decide
+from stalkd_client.worker.retrying import Rules, decide, meant
 from stalkd_client.worker.task import CurrentJob
 
 Limit = Callable[[], AbstractContextManager[object]]
@@ -187,7 +187,7 @@ class Runner:
     ) -> Result:
         chance = random.random()  # noqa: S311 - it spreads retries, and is no secret
         verdict = decide(error, work.attempt, self._rules, chance)
-        told = outcomes.failed(error)
+        told = _told(error)
         reply = None
         if envelope is not None and verdict.kind != "retry":
             reply = self._reply(work, envelope, told)
@@ -227,6 +227,15 @@ def _broken(call: Call) -> Came:
     """Return why a call cannot be made, and let go of it: it has a traceback with our frames."""
     came, call.error = Came(error=call.error), None
     return came
+
+
+def _told(error: BaseException) -> outcomes.Outcome:
+    """Describe an error; of a ``Retry`` its cause, and in the traceback both."""
+    told, cause = outcomes.failed(error), meant(error)
+    if cause is error:
+        return told
+    first = outcomes.failed(cause)
+    return replace(told, type=first.type, message=first.message)
 
 
 def _context(work: Work, call: Call) -> JobContext:

@@ -58,7 +58,7 @@ def record(held: Held, task: str, trouble: Trouble, seconds: float) -> Put:
 def message(job: Job, attempt: int, trouble: Trouble, queue: str, delay: float) -> Put:
     """Return what is sent to a queue of errors, whole."""
     members = {
-        "exception": f"{trouble.type}: {trouble.message}",
+        "exception": trouble.line,
         "traceback": trouble.traceback,
         **_source(job.body),
         "cur_retry": attempt - 1,

@@ -66,7 +66,7 @@ class Report:
         """Tell that a hook of a job has failed; at level debug, also where."""
         trouble = result.trouble or Trouble("", "")
         about = {"queue": held.job.tube, "id": held.job.id, "hook": result.task}
-        about["error"] = f"{trouble.type}: {trouble.message}"
+        about["error"] = trouble.line
         if self._log.shows("debug"):
             about["traceback"] = trouble.traceback
         self._log.say("error", "hook-failed", **about)
@@ -85,7 +85,7 @@ class Report:
             about["task"] = result.task
         about |= {"attempt": held.attempt, "seconds": f"{result.seconds:.3f}"}
         if result.trouble is not None:
-            about["error"] = f"{result.trouble.type}: {result.trouble.message}"
+            about["error"] = result.trouble.line
         if status == "retried":
             about["delay"] = f"{result.delay:.3f}"
         if status == "moved":
