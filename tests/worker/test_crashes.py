@@ -239,6 +239,8 @@ def test_the_time_limit_kills(url: str, tube: str) -> None:
     push(url, tube, 60)
     done = work_off(url, "work:sleep", "-q", tube, "--time-limit", "0.3", "--attempts", "2")
     assert done.count("time limit of 0.3 s") >= 2
+    for line in (done.wait_for(" retried "), done.wait_for(" buried ")):
+        assert 0.3 <= float(line.split("seconds=")[1].split()[0]) < 30
     assert count(url, tube, "buried") == 1
 
 

@@ -107,7 +107,8 @@ def test_failures_are_told_and_kept(tmp_path: Path) -> None:
     )
     assert broken["source_base64"]
     assert (bad["exception"], bad["message"], bad["attempt"]) == ("ValueError", "bad", 1)
-    assert "buried queue=stdin id=4 attempt=1" in done.log
+    assert "failed queue=stdin id=4 attempt=1" in done.log
+    assert " failed=2 " in done.log.splitlines()[-1]
     assert "declared" not in done.log
 
 

@@ -118,8 +118,9 @@ def test_the_worker_waits_for_what_it_has_put_off(url: str, tube: str) -> None:
     push(url, tube, "this")
     done = work_off(
         url, "work:told", "-q", tube, "-o", f"{tube}.out", "--retry-on", "KeyError",
-        "--retry-delay", "1",
+        "--retry-delay", "0.4",
     )  # fmt: skip
+    assert " delay=1.000" in done.wait_for(" retried ")  # A server has whole seconds.
     assert values(url, f"{tube}.out") == [{"retry": 1, "most": 3, "attempt": 2, "queue": tube}]
     assert done.count(" done ") == 1
 

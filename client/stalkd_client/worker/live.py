@@ -12,7 +12,7 @@ EVERY_S: Final = 0.5
 WINDOW: Final = 10
 """Looks over which the rate is taken: five seconds."""
 
-FAILED: Final = ("buried", "moved")
+FAILED: Final = ("buried", "moved", "failed")
 """Ends of jobs that are failures for good."""
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {

@@ -63,7 +63,8 @@ class Team:
             source = Source(self.settings.url, expand(names, ()))
         else:
             source = self._once.supply()
-        return Slot(number, source, Report(self._log, self._common.tally), self._common)
+        report = Report(self._log, self._common.tally, has_server=self._once is None)
+        return Slot(number, source, report, self._common)
 
     @property
     def is_scaled(self) -> bool:

@@ -60,11 +60,12 @@ def released(held: Held, delay: float = 0.0) -> End:
     return End("release", held.job, delay)
 
 
-def died(held: Held, cause: str, attempts: int) -> Result:
-    """Return what is done with a job whose process died while it ran."""
+def died(held: Held, cause: str, attempts: int, now: float) -> Result:
+    """Return what is done with a job whose process has just died while it ran."""
+    seconds = 0.0 if held.begun is None else max(0.0, now - held.begun)
     trouble = Trouble("WorkerDied", f"the process of the job died: {cause}")
     kind = "retry" if held.attempt < attempts else "bury"
-    return Result(held.job.id, kind, trouble=trouble)  # type: ignore[arg-type]  # either is one
+    return Result(held.job.id, kind, seconds, trouble=trouble)  # type: ignore[arg-type]  # either is one
 
 
 def refused(before: Ending, error: StalkdError) -> Ending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import ceil
 from typing import Final
 
 from stalkd_client.worker.logs import Log
@@ -16,20 +17,23 @@ LEVEL: Final = {
     "retried": "warning",
     "moved": "warning",
     "buried": "error",
+    "failed": "error",
     "refused": "warning",
     "returned": "debug",
     "lost": "warning",
 }
 """How loud the end of a job is told."""
 
-FAILURES: Final = frozenset({"moved", "buried"})
+FAILURES: Final = frozenset({"moved", "buried", "failed"})
 """What ``--fail-on-error`` is about: errors that are not tried again."""
 
 
 class Report:
     """Counts in a tally, and writes to a log."""
 
-    def __init__(self, log: Log, tally: Tally) -> None:
+    def __init__(self, log: Log, tally: Tally, *, has_server: bool = True) -> None:
+        """Tell of jobs of a server, which alone can bury them, and has delays of whole seconds."""
+        self._has_server = has_server
         self._log = log
         self._tally = tally
         self._lines: list[str] = []
@@ -37,11 +41,13 @@ class Report:
     def ended(self, ending: Ending) -> None:
         """Tell that a job has ended, and how."""
         held, result, status = ending.held, ending.result, ending.status
+        if status == "buried" and not self._has_server:
+            status = "failed"
         tally = self._tally
         tally.add(status, held.job.tube)
         if status == "returned":
             tally.give_back()
-        elif status in {"done", "moved", "buried"}:
+        elif status in {"done", *FAILURES}:
             tally.forget(held.job.id)
         put_off = status in {"retried", "refused"}
         tally.ended_one(time.monotonic() + result.delay + 1 if put_off and result.delay else 0.0)
@@ -87,7 +93,7 @@ class Report:
         if result.trouble is not None:
             about["error"] = result.trouble.line
         if status == "retried":
-            about["delay"] = f"{result.delay:.3f}"
+            about["delay"] = f"{ceil(result.delay) if self._has_server else result.delay:.3f}"
         if status == "moved":
             about["to"] = result.queue
         self._lines.append(self._log.line(level, status, {**about, **more}))

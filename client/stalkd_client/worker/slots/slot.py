@@ -326,7 +326,7 @@ class Slot:
         """The child is gone: give back what it had not begun, decide about what it was doing."""
         self._hand.take_back(self._link)
         self._give_back(self._hand.drop())
-        child = self._child
+        child, now = self._child, time.monotonic()
         cause = child.fate(FATE_S) if self._hand else ""
         is_innocent = child.killed_by is not None and child.killed_by != self.number
         for held in self._hand.jobs:
@@ -334,7 +334,7 @@ class Slot:
                 self._end(held, Result(held.job.id, "late"))
             else:
                 self._report.died(held, cause)
-                self._end(held, endings.died(held, cause, self._settings.attempts))
+                self._end(held, endings.died(held, cause, self._settings.attempts, now))
 
     def _lose_all(self, error: OSError) -> None:
         """The connection is gone, and with it all leases: the server gives the jobs to others."""
