@@ -396,6 +396,8 @@ def test_running_without_a_guard_is_refused(url: str, tube: str, place: Path) ->
     [
         ("p.py", "1 / 0", "p.py: ZeroDivisionError: division by zero\nTraceback"),
         ("p.py", "x = 1", "p.py: there is no Pipeline, no @handler(queue=...), and no @task"),
+        ("p.py", "def act(x): return x", "p.py:act"),
+        ("p.py", "1 / 0", 'Traceback (most recent call last):\n  File "{place}/p.py", line 1'),
         ("p.py", "raise SystemExit(0)", "p.py: SystemExit"),
         ("p.py", "import os; os._exit(9)", "p.py: the process that imported it ended with exit"),
         ("p.py", PYTHON + "a = b = Pipeline()\n", "there are several pipelines, a, b: leave one"),
@@ -411,7 +413,7 @@ def test_files_without_a_pipeline_are_refused(
     if "object" in text:
         text, expected = text.replace("=object", "=object()"), "is no value of an option"
     (place / name).write_text(text)
-    assert expected in refused(str(place / name), code=1)
+    assert expected.format(place=place) in refused(str(place / name), code=1)
 
 
 def test_a_handler_in_a_file(url: str, tube: str, place: Path) -> None:

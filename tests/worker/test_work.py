@@ -12,7 +12,7 @@ from stalkd_client.command.worker_reports import all_workers
 from stalkd_client.tasks.envelope import Envelope
 
 from support.daemon import start_stalkd
-from support.workers import wait_until, work_off, worker
+from support.workers import CODE, wait_until, work_off, worker
 
 
 def values(url: str, queue: str) -> list[object]:
@@ -265,6 +265,9 @@ def test_an_object_keeps_its_state(url: str, tube: str, tmp_path: Path) -> None:
         ("work:takes_nothing", "cannot be called with one message"),
         ("work:takes_two", "cannot be called with one message"),
         ("work:TakesNothing", "message_handler() -> 'None' cannot be called with one message"),
+        ("work:doubel", "work has no doubel: did you mean double?"),
+        ("work.double", "there is no module work.double: did you mean work:double?"),
+        ("work.doubel", "there is no module work.doubel: did you mean work:double?"),
     ],
 )
 def test_a_handler_that_cannot_begin_ends_the_worker(
@@ -276,6 +279,19 @@ def test_a_handler_that_cannot_begin_ends_the_worker(
         assert made.wait() == 1
     assert reason in made.wait_for("handler-refused")
     assert count(url, tube, "ready") == 1
+    # Only of what this code does there is a traceback, and none of our frames are in it.
+    files = [line.split('"')[1] for line in made.log if line.startswith('  File "')]
+    assert files == ([str(CODE / "work.py")] if handler == "work:BadStart" else [])
+    assert made.count("Traceback") == len(files)
+
+
+def test_an_exception_that_is_not_there_is_guessed(url: str, tube: str) -> None:
+    for name, hint in (("OSEror", "OSError"), ("work.Odity", "work.Oddity"), ("nowhere.X", "")):
+        with worker(url, "work:double", "-q", tube, "--retry-on", name) as made:
+            assert made.wait() == 1
+        assert f"there is no exception {name}: " in made.wait_for("handler-refused")
+        assert hint in made.wait_for("handler-refused")
+        assert made.count("Traceback") == 0
 
 
 def test_a_program_that_is_not_there_ends_the_worker(url: str, tube: str) -> None:

@@ -129,6 +129,10 @@ def retry(message: Any) -> None:
     raise Retry(delay=0, max_retries=2)
 
 
+class Oddity(Exception):
+    pass
+
+
 def retry_from(message: Any) -> None:
     raise Retry(delay=0, max_retries=1) from ValueError(message)
 

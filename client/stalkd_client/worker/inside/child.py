@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,6 +26,7 @@ from stalkd_client.tasks import envelope
 from stalkd_client.worker import packets
 from stalkd_client.worker.declaring import Declared
 from stalkd_client.worker.inside import executors, hooks
+from stalkd_client.worker.inside.blame import reason_of, traceback_of
 from stalkd_client.worker.inside.command import Command, Lines
 from stalkd_client.worker.inside.executors import Ends
 from stalkd_client.worker.inside.files import prepare
@@ -153,8 +153,7 @@ def _tell_ready(handler: Handler, life: socket.socket) -> None:
 
 def _refuse(life: socket.socket, error: BaseException) -> NoReturn:
     """Say why this cannot be done, and end."""
-    lines = "".join(traceback.format_exception(error))
-    packets.send(life, ("Refused", *Refused(f"{type(error).__name__}: {error}", lines)))
+    packets.send(life, ("Refused", *Refused(reason_of(error), traceback_of(error))))
     os._exit(1)
 
 

@@ -9,14 +9,15 @@ import inspect
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from stalkd_client.tasks.function import Task
 from stalkd_client.worker.declaring import declared_of
+from stalkd_client.worker.inside.blame import reason_of, traceback_of
 from stalkd_client.worker.inside.files import load_module, search_in
+from stalkd_client.worker.inside.guesses import member_of
 from stalkd_client.worker.inside.handlers import BadHandlerError
 from stalkd_client.worker.stages import Pipeline
 
@@ -27,11 +28,8 @@ def main(file: str) -> None:
     os.dup2(2, 1)
     try:
         told = describe(file)
-    except BadHandlerError as error:
-        told = {"error": str(error), "traceback": ""}
     except BaseException as error:  # noqa: BLE001 - also SystemExit of the file
-        lines = "".join(traceback.format_exception(error))
-        told = {"error": f"{type(error).__name__}: {error}", "traceback": lines}
+        told = {"error": reason_of(error), "traceback": traceback_of(error)}
     os.write(answer, json.dumps(told).encode())
     os._exit(0)  # Whatever threads the file has started.
 
@@ -51,7 +49,10 @@ def describe(file: str) -> dict[str, Any]:
         return pipeline.members()
     stages = _declared_stages(module)
     if not stages:
-        raise BadHandlerError("there is no Pipeline, no @handler(queue=...), and no @task")
+        raise BadHandlerError(
+            "there is no Pipeline, no @handler(queue=...), and no @task; one function of it is"
+            f" named as in {member_of(module, file, 'handle')}"
+        )
     return {"stage": stages}
 
 

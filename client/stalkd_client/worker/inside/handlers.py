@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Final
 
 from stalkd_client.tasks.arguments import signature_of
 from stalkd_client.tasks.function import Task
 from stalkd_client.tasks.loading import load
 from stalkd_client.worker.declaring import Declared, declared_of
+from stalkd_client.worker.inside import guesses
 from stalkd_client.worker.inside.files import load_module
 from stalkd_client.worker.naming import split
 from stalkd_client.worker.task import CurrentJob
@@ -58,7 +61,12 @@ def find(spec: str) -> Handler:
     Raises BadHandlerError, and whatever the import raises.
     """
     where, path = split(spec)
-    module = load_module(where)
+    try:
+        module = load_module(where)
+    except ModuleNotFoundError as error:
+        if path or error.name != where or not (meant := guesses.misplaced(error, sys.modules)):
+            raise
+        raise BadHandlerError(f"there is no module {where}{meant}") from None
     name = module.__name__
     if path in {"", "*"}:
         return _of_tasks(name, module)
@@ -74,15 +82,17 @@ def walk(module: str, path: str) -> Any:
     name = found.__name__
     for part in path.split("."):
         if not hasattr(found, part):
-            raise BadHandlerError(f"{name} has no {path}")
+            known = [each for each in dir(found) if not each.startswith("_")]
+            raise BadHandlerError(f"{name} has no {path}{guesses.hint(part, known)}")
         found = getattr(found, part)
     return found
 
 
-def _of_tasks(name: str, module: object) -> Handler:
+def _of_tasks(name: str, module: ModuleType) -> Handler:
     found = [each for each in vars(module).values() if isinstance(each, Task) and each.function]
     if not found:
-        raise BadHandlerError(f"{name} has no tasks: name a function of it, as in {name}:handle")
+        example = guesses.member_of(module, name, "handle")
+        raise BadHandlerError(f"{name} has no tasks: name a function of it, as in {example}")
     queues = tuple(dict.fromkeys(each.queue for each in found))
     return Handler(tasks=load(name), queues=queues)
 
@@ -121,12 +131,21 @@ def find_error(name: str) -> type[BaseException]:
     """Return the class of an exception: a built-in one, or by its dotted path."""
     module, _, last = name.rpartition(".")
     try:
-        found = getattr(import_module(module) if module else builtins, last)
-    except (ImportError, AttributeError) as error:
+        place = import_module(module) if module else builtins
+    except ImportError as error:
         raise BadHandlerError(f"there is no exception {name}: {error}") from error
-    if not (inspect.isclass(found) and issubclass(found, BaseException)):
+    found = getattr(place, last, None)
+    if found is None:
+        known = [each for each, value in vars(place).items() if _is_error(value)]
+        before = f"{module}." if module else ""
+        raise BadHandlerError(f"there is no exception {name}{guesses.hint(last, known, before)}")
+    if not _is_error(found):
         raise BadHandlerError(f"{name} is no exception")
-    return found
+    return found  # type: ignore[no-any-return]  # it is a class, as was just seen
+
+
+def _is_error(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, BaseException)
 
 
 class Extras:
