@@ -185,7 +185,7 @@ def test_what_nobody_awaits_is_a_failure(url: str, tube: str, notes: Path) -> No
         (["--before", "hooking:WHAT"], "hooking:WHAT is a dict, which cannot be called"),
         (["--middleware", "hooking:Nothing"], "hooking:Nothing makes no middleware"),
         (["--middleware", "hooking:NoDatabase"], "no database today"),
-        (["--middleware", "hooking:before"], "missing 1 required positional argument"),
+        (["--middleware", "hooking:before"], "hooking:before is no class, but a function"),
     ],
 )
 def test_hooks_that_cannot_be_had_end_the_worker(

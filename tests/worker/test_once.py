@@ -311,6 +311,7 @@ def test_what_makes_no_sense_is_refused(options: list[str], told: str) -> None:
 
 
 def test_lines_that_are_pickles_are_refused() -> None:
+    assert "say --trusted" in once(b"1\n", "work:pickles", code=1).log
     done = once(b"1\n", "work:pickles", "--trusted", code=1)
     assert "lines cannot be pickles" in done.log
 

@@ -241,10 +241,10 @@ def test_the_end_of_the_input_stops_it(url: str, tube: str, place: Path) -> None
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("proceses = 2\n", "pipeline.toml: stage 1 (jobs:a): there is no option 'proceses'; did"),
+        ("proceses = 2\n", "pipeline.toml: there is no option 'proceses'; did"),
         ("proceses = 2\n", "; did you mean 'processes'?"),
-        ("processes = 'two'\n", "stage 1 (jobs:a): processes is a number, not 'two'"),
-        ("processes = 0\n", "stage 1 (jobs:a): Invalid value for '-p' / '--processes': 0 is"),
+        ("processes = 'two'\n", "pipeline.toml: processes is a number, not 'two'"),
+        ("processes = 0\n", "pipeline.toml: Invalid value for '-p' / '--processes': 0 is"),
         ("processes = true\n", "processes is a number, not True"),
         ("processes = [1]\n", "processes has one value, not [1]"),
         ("backoff = 1\n", "backoff is true or false, not 1"),
@@ -272,6 +272,7 @@ def test_what_is_wrong_is_said(tube: str, place: Path, text: str, expected: str)
         ("[stage]\nhandler = 'a:b'", "a pipeline has stages, each under [[stage]]"),
         ("[[stage]]\nqueue = 'q'", "pipeline.toml: stage 1: name one handler"),
         ("[[stage]]\nexec = 'a'\nhandler = 'a:b'\nqueue = 'q'", "stage 1 (a:b): name one handler"),
+        ("[[stage]]\nhandler = 'a:b'\nprocesses = 0", "stage 1 (a:b): Invalid value for '-p'"),
         ("[[stage]]\nhandler = 7", "stage 1 (7): handler is text"),
         ("[[stage]]\nhandler = 'a.toml'", "stage 1 (a.toml): handler is text"),
         ("[[stage]]\nhandler = 'a:b'\n[[stage]]\nhandler = 'c:d'\ngrace = 3",
@@ -383,7 +384,7 @@ def test_a_script_is_told_of_wrong_options(url: str, tube: str, place: Path) -> 
     file = write(place, tube, text, "script.py")
     with worker(url, command=[sys.executable, file]) as made:
         assert made.wait() == 2
-    made.wait_for("script.py: stage 1 (jobs:double): there is no option 'proceses'; did you mean")
+    made.wait_for("script.py: there is no option 'proceses'; did you mean")
 
 
 def test_running_without_a_guard_is_refused(url: str, tube: str, place: Path) -> None:
@@ -414,6 +415,19 @@ def test_files_without_a_pipeline_are_refused(
         text, expected = text.replace("=object", "=object()"), "is no value of an option"
     (place / name).write_text(text)
     assert expected.format(place=place) in refused(str(place / name), code=1)
+
+
+def test_a_pipeline_of_python_without_stages(place: Path) -> None:
+    (place / "p.py").write_text(PYTHON + "a = Pipeline()\n")
+    assert "p.py: a pipeline has stages, each a Stage(...)" in refused(str(place / "p.py"))
+
+
+def test_a_stage_without_a_queue_is_named(url: str, place: Path) -> None:
+    (place / "p.toml").write_text("[[stage]]\nhandler = 'jobs:double'\n")
+    with worker(url, str(place / "p.toml")) as made:
+        assert made.wait() == 1
+    line = made.wait_for(" no-queue ")
+    assert "stage 1 (jobs:double): say which with queue = ..." in line
 
 
 def test_a_handler_in_a_file(url: str, tube: str, place: Path) -> None:

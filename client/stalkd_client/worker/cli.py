@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from stalkd_client.address import parse
-from stalkd_client.arguments import check_numbers, check_tube
+from stalkd_client.arguments import check_tube
 from stalkd_client.codecs import CODECS
-from stalkd_client.codecs import find as find_codec
 from stalkd_client.worker import packets
 from stalkd_client.worker.crews.scaling import Range
+from stalkd_client.worker.declaring import check_trust
 from stalkd_client.worker.live import Live
 from stalkd_client.worker.logs import FORMATS, LEVELS, Log
 from stalkd_client.worker.messages import Setup
 from stalkd_client.worker.reading.pipeline import Given, stages_of
 from stalkd_client.worker.reading.pipelinefile import PythonFileError
+from stalkd_client.worker.reading.route import route_of
 from stalkd_client.worker.reading.seconds import SECONDS, SOME_SECONDS
 from stalkd_client.worker.reporting.identity import check_name
 from stalkd_client.worker.retrying import Rules
@@ -328,6 +329,7 @@ def _stage(given: Given) -> Settings:
     )  # fmt: skip
     return Settings(
         setup=_setup(given, command), queues=queues, processes=processes, least=least,
+        where=given["where"],
         **{name: given[name] for name in kept},
     )  # fmt: skip
 
@@ -347,7 +349,8 @@ def _processes(given: Given) -> tuple[int | None, int]:
 def _check(given: Given) -> None:
     """Raise ValueError for what could only fail later."""
     parse(given["url"])
-    find_codec(given["codec"] or "json", trusted=given["trusted"])
+    check_trust(given["codec"], trusted=given["trusted"])
+    _check_limits(given["soft_time_limit"], given["time_limit"])
     for queue in given["outputs"]:
         check_tube(queue)
     for option in ("before", "after", "middleware"):
@@ -355,6 +358,15 @@ def _check(given: Given) -> None:
             module, _, path = name.partition(":")
             if not (module and path):
                 raise ValueError(f"--{option} {name!r} is not MODULE:NAME")
+
+
+def _check_limits(soft: float | None, hard: float | None) -> None:
+    """Raise ValueError where the process would be gone before its handler is told to end."""
+    if soft is not None and hard is not None and soft >= hard:
+        raise ValueError(
+            f"--soft-time-limit {soft:g} is not below --time-limit {hard:g},"
+            " which ends the whole process"
+        )
 
 
 def _setup(given: Given, command: tuple[str, ...]) -> Setup:
@@ -372,7 +384,7 @@ def _setup(given: Given, command: tuple[str, ...]) -> Setup:
         max_retries=given["max_retries"],
         backoff=given["backoff"] or None,
         max_delay=given["max_delay"],
-        on_error=tuple(map(_route, given["on_error"])),
+        on_error=tuple(map(route_of, given["on_error"])),
         before=given["before"],
         after=given["after"],
         middleware=given["middleware"],
@@ -380,18 +392,3 @@ def _setup(given: Given, command: tuple[str, ...]) -> Setup:
         soft_time_limit=given["soft_time_limit"],
         directory=given["directory"],
     )
-
-
-def _route(text: str) -> tuple[str, str, float]:
-    """Read ``EXC=QUEUE[:S]``."""
-    name, _, rest = text.partition("=")
-    queue, _, delay = rest.partition(":")
-    if not name:
-        raise ValueError(f"{text!r} names no exception: EXC=QUEUE[:S]")
-    check_tube(queue)
-    try:
-        seconds = float(delay or 0)
-    except ValueError:
-        raise ValueError(f"{text!r}: {delay!r} is no number of seconds") from None
-    check_numbers(delay=seconds)
-    return name, queue, seconds

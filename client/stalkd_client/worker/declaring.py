@@ -83,6 +83,15 @@ def handler(**options: Unpack[HandlerOptions]) -> Callable[[F], F]:
     return declare
 
 
+def check_trust(codec: str | None, *, trusted: bool) -> None:
+    """Raise ValueError for a codec that a worker was not told to trust."""
+    if codec == "pickle" and not trusted:
+        raise ValueError(
+            "codec 'pickle' runs whatever code a body contains: say --trusted, in a pipeline"
+            " trusted = true, if everybody who can put into its queues may do that here"
+        )
+
+
 def declared_of(found: object) -> Declared:
     """Return what was declared of a handler, or nothing."""
     declared = getattr(found, MARK, None)

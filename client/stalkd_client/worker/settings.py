@@ -69,7 +69,8 @@ class Settings:
 
     ``setup`` is what children must know. ``attempts`` is how often a job may end with the death of
     its process. ``least`` of the ``processes`` always run, the others as the work demands; None:
-    all of them always. ``burst``: no job is waited for. Times are in seconds.
+    all of them always. ``burst``: no job is waited for. ``where`` it was written, if it is a stage
+    of a pipeline. Times are in seconds.
     """
 
     setup: Setup
@@ -85,6 +86,7 @@ class Settings:
     max_age: float | None = None
     max_memory: int | None = None
     burst: bool = False
+    where: str = ""
 
     def groups(self) -> list[tuple[str, ...]]:
         """Return the names of queues for each slot of a process; none: those of the tasks."""

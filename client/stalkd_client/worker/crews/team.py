@@ -81,6 +81,12 @@ class Team:
         setup = self.settings.setup
         return setup.handler or " ".join(setup.command)
 
+    @property
+    def _where_to_say(self) -> str:
+        """Where to say which queue it is."""
+        where = self.settings.where
+        return f"{where}: say which with queue = ..." if where else "say which with --queue"
+
     def start(self, poke: Callable[[], None]) -> None:
         """Start threads and processes; ``poke`` lets the main thread look."""
         for crew in self.crews:
@@ -157,7 +163,7 @@ class Team:
                 slot.outputs = ready.outputs
                 self._serve(slot, names or ready.queues, scout)
         if not self.names:
-            self._log.say("error", "no-queue", handler=self._shown, hint="say which with --queue")
+            self._log.say("error", "no-queue", handler=self._shown, hint=self._where_to_say)
             return EXIT_CANNOT_START
         queues, address = ",".join(self.names), self.slots[0].source.address
         self._log.say("info", "working", queues=queues, slots=len(self.slots), server=address)

@@ -24,7 +24,7 @@ from stalkd_client import codecs
 from stalkd_client.codecs import Codec
 from stalkd_client.tasks import envelope
 from stalkd_client.worker import packets
-from stalkd_client.worker.declaring import Declared
+from stalkd_client.worker.declaring import Declared, check_trust
 from stalkd_client.worker.inside import executors, hooks
 from stalkd_client.worker.inside.blame import reason_of, traceback_of
 from stalkd_client.worker.inside.command import Command, Lines
@@ -137,6 +137,7 @@ def _runner(setup: Setup, handler: Handler) -> Runner:
 
 def _codec(setup: Setup, handler: Handler) -> Codec:
     name = _codec_name(handler)
+    check_trust(name, trusted=setup.trusted)
     if handler.tasks:
         return envelope.find_codec(name, trusted=setup.trusted)
     return codecs.find(name, trusted=setup.trusted)

@@ -132,7 +132,12 @@ def _check_takes_context(hook: Named) -> None:
 
 def _made(kind: Callable[[], Any]) -> Hooks:
     """Make a middleware; return its methods, without those that do nothing."""
-    name, made = _name_of(kind), kind()
+    name = _name_of(kind)
+    if inspect.isfunction(kind) and _needs_arguments(kind):
+        raise BadHandlerError(
+            f"{name} is no class, but a function: name it as before or after, not as middleware"
+        )
+    made = kind()
     found = {each: getattr(made, each, None) for each in ("before", "after")}
     if not any(map(callable, found.values())):
         raise BadHandlerError(f"{name} makes no middleware: that has before or after, or both")
@@ -142,6 +147,16 @@ def _made(kind: Callable[[], Any]) -> Hooks:
         if callable(method) and getattr(method, "__func__", None) not in DOES_NOTHING
     }
     return Hooks(**wanted)
+
+
+def _needs_arguments(function: Callable[..., Any]) -> bool:
+    """Tell whether a function cannot be called without arguments, as a class can."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind()
+    except TypeError:
+        return True
+    return False
 
 
 def _name_of(hook: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -86,6 +86,7 @@ def merged(context: click.Context, document: Document) -> list[Given]:
     common = _dashed(document.members)
     stages = common.pop("stage", None)
     _check_common(document.source, common, stages)
+    _read(context.command, common, document.source)
     return [
         {**_parsed(context, document, common, number, _dashed(stage)), **told}
         for number, stage in enumerate(stages, 1)
@@ -99,12 +100,26 @@ def _dashed(members: Mapping[str, Any]) -> dict[str, Any]:
 def _check_common(source: str, common: Mapping[str, Any], stages: Any) -> None:
     is_list = isinstance(stages, list) and all(isinstance(each, dict) for each in stages)
     if not (is_list and stages):
-        raise ValueError(f"{source}: a pipeline has stages, each under [[stage]]")
+        how = "each under [[stage]]" if source.endswith(".toml") else "each a Stage(...)"
+        raise ValueError(f"{source}: a pipeline has stages, {how}")
     for name in {*common, *(each for stage in stages for each in stage)} & WITHOUT_SERVER:
         raise ValueError(f"{source}: {name} is for one handler, and not for a pipeline")
     for name in common:
         if name in OF_ONE_HANDLER or name == "handler":
             raise ValueError(f"{source}: {name} is for one stage: write it below a [[stage]]")
+
+
+def _read(
+    command: click.Command, members: Mapping[str, Any], where: str, rest: Sequence[str] = ()
+) -> Given:
+    """Have the command read what is written in a place. Raises ValueError."""
+    try:
+        words = words_of(command, members)
+        return command.make_context("stalk-worker", [*words, *rest]).params
+    except click.ClickException as error:
+        raise ValueError(f"{where}: {error.format_message()}") from None
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 def _parsed(
@@ -122,14 +137,11 @@ def _parsed(
             raise ValueError(f"{where}: {name} is for the whole worker: write it above all stages")
     try:
         handler = _handler(stage.pop("handler", None), document.directory)
-        replaced = {INSTEAD.get(name) for name in stage}
-        general = {name: value for name, value in common.items() if name not in replaced}
-        words = words_of(context.command, {**general, **stage})
-        params = context.command.make_context("stalk-worker", [*words, *handler]).params
-    except click.ClickException as error:
-        raise ValueError(f"{where}: {error.format_message()}") from None
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+    replaced = {INSTEAD.get(name) for name in stage}
+    general = {name: value for name, value in common.items() if name not in replaced}
+    params = _read(context.command, {**general, **stage}, where, handler)
     if bool(params["handler"]) == bool(params["command"]):
         raise ValueError(f"{where}: name one handler: handler = ..., or exec = ...")
     for name in HOOKS:
