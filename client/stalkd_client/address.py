@@ -21,6 +21,9 @@ TLS_SCHEME: Final = "stalkd+tls"
 PLAIN_SCHEMES: Final = ("stalkd", "beanstalk", "beanstalkd", "tcp")
 """What people write for a plain connection."""
 
+LOOPBACK: Final = ("stalkd://127.", "stalkd://localhost", "stalkd://[::1]", "unix:")
+"""How addresses begin at which a daemon of this machine would be."""
+
 KINDS: Final = "stalkd://host:port, stalkd+tls://host:port, unix:/path, or local:DIR"
 
 

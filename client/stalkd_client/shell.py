@@ -7,10 +7,13 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from stalkd_client.address import Address, parse
+from stalkd_client.address import LOOPBACK, Address, parse
 from stalkd_client.conversation import Talker
 from stalkd_client.errors import WrongUseError
 from stalkd_client.jobs import Job
+
+HERE: Final = "is the daemon running? start it with `stalkd`"
+"""What to do where there should be a daemon on this machine, and is none."""
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """How long one attempt to connect may take."""
@@ -60,7 +63,10 @@ class Shell:
         )
 
     def _cannot_connect(self, error: OSError) -> ConnectionError:
-        return ConnectionError(f"cannot connect to {self.address}: {error}")
+        told = ConnectionError(f"cannot connect to {self.address}: {error}")
+        if str(self.address).startswith(LOOPBACK):
+            told.add_note(HERE)
+        return told
 
 
 def present(method: Callable[..., Any], ask: Callable[..., Any]) -> None:

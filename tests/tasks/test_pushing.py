@@ -318,8 +318,13 @@ def test_many_calls_in_a_full_tube(client: Client, url: str, tube: str) -> None:
 
 
 def test_a_server_that_is_none(url: str) -> None:
-    with pytest.raises(ConnectionError, match="cannot connect to unix:/nowhere"):
+    with pytest.raises(ConnectionError, match="cannot connect to unix:/nowhere") as caught:
         shout.delay("x")
+    assert caught.value.__context__ is caught.value.__cause__  # It is told once.
+    assert caught.value.__notes__ == ["is the daemon running? start it with `stalkd`"]
+    with pytest.raises(ConnectionError, match="cannot connect to stalkd") as caught:
+        shout.options(url="stalkd://nowhere.invalid").delay("x")
+    assert not hasattr(caught.value, "__notes__")
     with pytest.raises(ValueError, match="no address"):
         shout.options(url="what").delay("x")
 

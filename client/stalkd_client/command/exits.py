@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from stalkd_client.address import LOOPBACK
 from stalkd_client.errors import (
     BadFormatError,
     DeadlineSoonError,
@@ -20,6 +21,7 @@ from stalkd_client.errors import (
     TubeFullError,
     UnsupportedByServerError,
 )
+from stalkd_client.shell import HERE
 
 EXIT_DONE: Final = 0
 """All that was asked for is done."""
@@ -48,14 +50,8 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
 """Whoever read the output has gone: 128 and the number of SIGPIPE."""
 
-LOOPBACK: Final = ("stalkd://127.", "stalkd://localhost", "stalkd://[::1]", "unix:")
-"""Addresses at which a daemon of this machine would be."""
-
-
 PRIVATE: Final = "local:"
 """Addresses whose daemon is started by who needs it."""
-
-HERE: Final = "is the daemon running? start it with `stalkd`"
 
 ELSEWHERE: Final = "is the daemon running there, and does it listen on that address (`stalkd -l`)?"
 

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from stalkd_client.address import DEFAULT_URL, URL_VARIABLE
@@ -41,11 +42,10 @@ class Connection:
         now = time.monotonic()
         if tube != self._used or now - self._spoken > IDLE_S:
             self._used = None
-            try:
-                self.client.use(tube)
-            except OSError:  # Once more, on a new connection: it may only have been an old one.
-                self.client.use(tube)
-            self._used = tube
+            with suppress(OSError):
+                self._used = self.client.use(tube)
+            if self._used is None:  # Once more, on a new connection: it may have been an old one.
+                self._used = self.client.use(tube)
         self._spoken = now
         return self.client
 
