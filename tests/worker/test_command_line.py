@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -31,3 +33,25 @@ def refused(*words: str) -> str:
 )
 def test_what_is_wrong_is_said(options: list[str], expected: str) -> None:
     assert expected in refused("work:double", "-q", "t", *options)
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "stalkd_client.worker.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from stalkd_client.worker import main
+main()
+"""
+
+
+def test_ctrl_c_during_the_start_leaves_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", INTERRUPTED, "work:double", "-q", "t"],
+        check=False, capture_output=True, text=True, timeout=PATIENCE_S, cwd=CODE,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

@@ -5,6 +5,8 @@ What handlers need of it is here; nothing else is loaded by that.
 
 from __future__ import annotations
 
+import signal
+
 from stalkd_client.worker.declaring import handler
 from stalkd_client.worker.middleware import JobContext, Middleware
 from stalkd_client.worker.retrying import Retry, Route
@@ -31,6 +33,8 @@ for _each in (CommandError, Retry, SoftTimeLimitError):  # So logs and records n
 
 def main() -> None:
     """Be the command ``stalk-worker``."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Else in the background.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Nothing has begun that is to be tidied up.
     from stalkd_client.worker.cli import main as run  # noqa: PLC0415 - handlers need no click
 
     run()
