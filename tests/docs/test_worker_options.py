@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 from stalkd_client.jobs import Job
 from stalkd_client.worker import JobContext, exits
-from stalkd_client.worker.cli import SERVER_ONLY, stalk_worker
+from stalkd_client.worker.cli import stalk_worker
 from stalkd_client.worker.declaring import HandlerOptions
 from stalkd_client.worker.inside.handlers import GIVEN
 from stalkd_client.worker.messages import Trouble
 from stalkd_client.worker.once.lines import AHEAD_BYTES, CHUNK_BYTES
 from stalkd_client.worker.once.splitting import LONGEST_LINE
 from stalkd_client.worker.reading.pipeline import OF_WORKER
+from stalkd_client.worker.reading.plan import SERVER_ONLY
 from stalkd_client.worker.slots.held import Held
 from stalkd_client.worker.slots.pace import BATCH_S, SLOW_S
 from stalkd_client.worker.slots.records import SOURCE_BYTES, message, record

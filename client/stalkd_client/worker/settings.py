@@ -14,6 +14,9 @@ from stalkd_client.worker.messages import Setup
 WILD: Final = frozenset("*?[")
 """What makes a name a pattern; no tube's name has any of it."""
 
+MOST_PROCESSES: Final = 1024
+"""Of one stage: more is a slip of the finger, and would take the machine down."""
+
 STDIN: Final = "stdin"
 """With ``--once``: what the queue is called, in the log and in records."""
 
