@@ -193,7 +193,7 @@ def test_failures_are_logged(tube: str, queue: Queue, caplog: pytest.LogCaptureF
     [
         ("nowhere:f", {}, AttachError, "exit code 1 .*No module named 'nowhere'"),
         ("work:BadStart", {}, AttachError, "RuntimeError: no database today\nTraceback"),
-        ("work:boom", {"proceses": 2}, ValueError, "attach: stage 1 .work:boom.: .*'processes'"),
+        ("work:boom", {"proceses": 2}, ValueError, "attach: there is no option .*'processes'"),
         ("work:boom", {"max_retries": -1}, ValueError, "-1 is not in the range"),
         ("work:boom", {"queue": "x"}, ValueError, "no option queue: it is the queue that"),
         ("work:boom", {"output": "x"}, ValueError, "no option output: it is called output_queues"),

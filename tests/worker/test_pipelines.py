@@ -384,7 +384,7 @@ def test_a_script_is_told_of_wrong_options(url: str, tube: str, place: Path) -> 
     file = write(place, tube, text, "script.py")
     with worker(url, command=[sys.executable, file]) as made:
         assert made.wait() == 2
-    made.wait_for("script.py: there is no option 'proceses'; did you mean")
+    made.wait_for("script.py: stage 1 (jobs:double): there is no option 'proceses'; did you mean")
 
 
 def test_running_without_a_guard_is_refused(url: str, tube: str, place: Path) -> None:
