@@ -7,6 +7,7 @@ RUN python -m venv /opt/stalkd
 COPY pyproject.toml README.md LICENSE ./
 COPY man man
 COPY systemd systemd
+COPY completions completions
 COPY client client
 COPY stalkd stalkd
 RUN /opt/stalkd/bin/pip install --no-cache-dir .

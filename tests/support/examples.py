@@ -62,5 +62,6 @@ def run_script(code: str, place: Path, url: str) -> str:
 def unknown_options(text: str) -> set[str]:
     """Return the long options on a page that ``stalk-worker`` does not have."""
     context = click.Context(stalk_worker, **stalk_worker.context_settings)
-    known = {name for each in stalk_worker.get_params(context) for name in each.opts}
+    options = stalk_worker.get_params(context)
+    known = {name for each in options for name in (*each.opts, *each.secondary_opts)}
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known

@@ -27,4 +27,4 @@ def test_neither_is_it_in_a_file(tmp_path: Path) -> None:
     file.write_text('retry-delay = nan\n[[stage]]\nqueue = "a"\nhandler = "work:double"\n')
     done = CliRunner().invoke(stalk_worker, [str(file)])
     assert done.exit_code == 2
-    assert "stage 1 (work:double): Invalid value for '--retry-delay': 'nan'" in done.output
+    assert "pipeline.toml: Invalid value for '--retry-delay': 'nan'" in done.output
