@@ -64,6 +64,8 @@ VARIABLE: Final = (
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*", "TIME"),
     (r"\bseconds=[\d.]+", "seconds=N"),
+    # The same, if the command was sent after that.
+    (r"Connection reset by peer|Broken pipe", "the server has closed the connection"),
     (r"\b(pid=|process |port=)\d+", r"\1N"),
     (r"(?<![\w.])\d+(?:\.\d+)? ?ms\b", "AGE"),
     (r"(?<![\w.])(?:\d+d)?(?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?(?:s|m|h)\b", "AGE"),

@@ -146,9 +146,9 @@ class Tally:
         That counts for nothing as long as this worker has put off a job for another attempt.
         """
         with self._changed:
+            # Nobody is told: who waits here would ask again, find nothing, and tell this one.
             if asked >= self._due:
                 self._empty_since[slot] = seen
-            self._changed.notify_all()
             if self._rounds == seen:
                 until_due = self._due - self._clock()
                 self._changed.wait(min(until_due, LOOK_AGAIN_S) if until_due > 0 else LOOK_AGAIN_S)
