@@ -16,6 +16,7 @@ from stalkd_client.worker.declaring import Declared, declared_of
 from stalkd_client.worker.inside import hooks
 from stalkd_client.worker.inside.handlers import BadHandlerError, Handler
 from stalkd_client.worker.inside.running import Runner
+from stalkd_client.worker.inside.ways import Now, at_once
 from stalkd_client.worker.messages import Result, Work
 from stalkd_client.worker.retrying import Rules
 from stalkd_client.worker.slots import endings
@@ -108,7 +109,7 @@ def run(function: Any, made: hooks.Hooks) -> list[Result]:
     """Run a job; return its result, behind what was told before."""
     told: list[Result] = []
     runner = Runner(Handler(function), JSON, Rules(), hooks=made)
-    return [*told, runner.perform(JOB, told.append, nullcontext), *told]
+    return [*told, at_once(runner.perform(JOB, told.append, Now(nullcontext))), *told]
 
 
 def test_a_failure_is_told_as_that_of_the_hook() -> None:
@@ -123,7 +124,7 @@ def test_a_job_that_is_too_late_has_no_hooks() -> None:
     made = hooks.Hooks((hooks.Named("fail", fail),), (hooks.Named("fail", fail),))
     runner = Runner(Handler(plain), JSON, Rules(), hooks=made)
     told: list[Result] = []
-    late = runner.perform(JOB._replace(starts_before=0.0), told.append, nullcontext)
+    late = at_once(runner.perform(JOB._replace(starts_before=0.0), told.append, Now(nullcontext)))
     assert (late.kind, told) == ("late", [])
 
 
@@ -154,6 +155,6 @@ def test_a_job_that_failed_leaves_nothing_behind(body: bytes) -> None:
     made = hooks.Hooks((), (hooks.Named("look", look),))
     runner = Runner(Handler(handle), JSON, Rules(), hooks=made)
     with no_collector():
-        result = runner.perform(JOB._replace(body=body), print, nullcontext)
+        result = at_once(runner.perform(JOB._replace(body=body), print, Now(nullcontext)))
         assert result.kind == "bury"
         assert [each() for each in seen] == [None]

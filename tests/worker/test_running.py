@@ -12,6 +12,7 @@ from stalkd_client.tasks import outcomes
 from stalkd_client.tasks.envelope import Envelope
 from stalkd_client.worker.inside.handlers import Handler
 from stalkd_client.worker.inside.running import Runner
+from stalkd_client.worker.inside.ways import Now, at_once
 from stalkd_client.worker.messages import Result, Work
 from stalkd_client.worker.retrying import Route, Rules
 from stalkd_client.worker.task import CurrentJob
@@ -26,7 +27,7 @@ def work(body: bytes = b"1", attempt: int = 1, lease: float = 60.0) -> Work:
 def run(function: Any, job: Work | None = None, **options: Any) -> Result:
     rules = options.pop("rules", Rules())
     runner = Runner(Handler(function), JSON, rules, **options)
-    return runner.perform(job or work(), lambda _: None, nullcontext)
+    return at_once(runner.perform(job or work(), lambda _: None, Now(nullcontext)))
 
 
 def never(message: object) -> None:
@@ -75,7 +76,7 @@ def test_a_handler_learns_of_its_limit() -> None:
 
     told: list[Result] = []
     runner = Runner(Handler(function), JSON, Rules(), time_limit=5.0)
-    runner.perform(work(), told.append, nullcontext)
+    at_once(runner.perform(work(), told.append, Now(nullcontext)))
     assert told == [Result(7, "extend", delay=100)]
     assert 90 < seen[0].time_left <= 100
     run(function)
@@ -96,8 +97,8 @@ def test_a_reply_is_sent_when_there_will_be_no_other_attempt() -> None:
     runner = Runner(Handler(tasks={"t": never}), JSON, rules)
     for name in ("t", "unknown"):
         body = Envelope(name, (1,), {}, "reply.x").encode()
-        first = runner.perform(work(body), lambda _: None, nullcontext)
-        last = runner.perform(work(body, attempt=2), lambda _: None, nullcontext)
+        first = at_once(runner.perform(work(body), lambda _: None, Now(nullcontext)))
+        last = at_once(runner.perform(work(body, attempt=2), lambda _: None, Now(nullcontext)))
         assert (first.kind, first.reply, first.task) == ("retry", None, name)
         assert last.reply is not None
         assert last.reply.tube == "reply.x"

@@ -8,12 +8,13 @@ import threading
 import traceback
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from stalkd_client.worker import packets
 from stalkd_client.worker.exits import EXIT_BUG
-from stalkd_client.worker.inside.running import Limit, Runner
+from stalkd_client.worker.inside.running import Runner
 from stalkd_client.worker.inside.softlimit import in_main_thread, in_thread
+from stalkd_client.worker.inside.ways import Now, at_once
 from stalkd_client.worker.messages import Result, Work
 
 
@@ -31,11 +32,11 @@ class Ends(NamedTuple):
 def run(runner: Runner, slots: Sequence[Ends], soft: float | None) -> None:
     """Work until all slots are closed: in the main thread, or with several slots in as many."""
     if len(slots) == 1:
-        serve(runner, slots[0], in_main_thread(soft))
+        serve(runner, slots[0], Now(in_main_thread(soft)))
         return
-    limit = in_thread(soft)
+    way = Now(in_thread(soft))
     threads = [
-        threading.Thread(target=partial(_serve_or_die, runner, ends, limit), name=f"slot-{number}")
+        threading.Thread(target=partial(_serve_or_die, runner, ends, way), name=f"slot-{number}")
         for number, ends in enumerate(slots)
     ]
     for thread in threads:
@@ -44,9 +45,9 @@ def run(runner: Runner, slots: Sequence[Ends], soft: float | None) -> None:
         thread.join()
 
 
-def _serve_or_die(runner: Runner, ends: Ends, limit: Limit) -> None:
+def _serve_or_die(runner: Runner, ends: Ends, way: Now) -> None:
     try:
-        serve(runner, ends, limit)
+        serve(runner, ends, way)
     except BaseException:  # noqa: BLE001 - without a slot, its jobs would be held for ever
         die()
 
@@ -57,11 +58,7 @@ def die() -> NoReturn:
     os._exit(EXIT_BUG)
 
 
-def serve(runner: Runner, ends: Ends, limit: Limit) -> None:
+def serve(runner: Runner, ends: Ends, way: Now) -> None:
     """Run the jobs of one slot, one after the other, until it is closed."""
     while (message := packets.receive(ends.jobs)) is not None:
-        ends.tell(runner.perform(_work(message), ends.tell, limit))
-
-
-def _work(message: tuple[Any, ...]) -> Work:
-    return Work(*message)
+        ends.tell(at_once(runner.perform(Work(*message), ends.tell, way)))

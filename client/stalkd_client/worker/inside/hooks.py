@@ -11,6 +11,7 @@ from stalkd_client.tasks import outcomes
 from stalkd_client.tasks.arguments import signature_of
 from stalkd_client.worker.declaring import Declared
 from stalkd_client.worker.inside.handlers import BadHandlerError, is_async, walk
+from stalkd_client.worker.inside.ways import Way
 from stalkd_client.worker.messages import Result, ResultKind, Trouble
 from stalkd_client.worker.middleware import Hook, JobContext, Middleware, Status
 from stalkd_client.worker.naming import split
@@ -47,34 +48,13 @@ class Hooks:
         return bool(self.before or self.after)
 
 
-def call(hooks: Sequence[Named], context: JobContext, tell: Tell) -> None:
+async def call(hooks: Sequence[Named], context: JobContext, way: Way, tell: Tell) -> None:
     """Call hooks, one after the other; tell which have failed."""
     for hook in hooks:
         try:
-            _refuse_awaitable(hook.call(context))
+            await way.hook(hook.call, context)
         except BaseException as error:  # noqa: BLE001 - no hook can fail a job, nor end the process
             tell(_failed(hook, context, error))
-
-
-async def call_async(hooks: Sequence[Named], context: JobContext, tell: Tell) -> None:
-    """Do the same, and await what is to be awaited."""
-    for hook in hooks:
-        try:
-            value = hook.call(context)
-            if inspect.isawaitable(value):
-                await value
-        except GeneratorExit:  # The event loop is gone, so this is no time to go on.
-            raise
-        except BaseException as error:  # noqa: BLE001 - the same
-            tell(_failed(hook, context, error))
-
-
-def _refuse_awaitable(value: object) -> None:
-    """Raise TypeError for what nobody will await: a plain function may return it, too."""
-    if inspect.iscoroutine(value):
-        value.close()
-    if inspect.isawaitable(value):
-        raise TypeError("it is async, and the handler is not: nothing of it was run")
 
 
 def _failed(hook: Named, context: JobContext, error: BaseException) -> Result:

@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 from stalkd_client.worker import packets
 from stalkd_client.worker.inside.executors import Ends, die
 from stalkd_client.worker.inside.running import Runner
-from stalkd_client.worker.messages import Result, Work
+from stalkd_client.worker.inside.ways import InLoop
+from stalkd_client.worker.messages import Work
 from stalkd_client.worker.task import SoftTimeLimitError
 
 
@@ -131,7 +132,7 @@ class Loop:
     def __init__(self, backend: str, runner: Runner, soft: float | None) -> None:
         self._backend = BACKENDS[backend]()
         self._runner = runner
-        self._limit = partial(self._backend.limit, soft)
+        self._way = InLoop(partial(self._backend.limit, soft), self._backend.passing)
 
     async def serve_all(self, slots: Sequence[Ends]) -> None:
         """Work until all slots are closed."""
@@ -156,8 +157,4 @@ class Loop:
                 continue  # The supervisor has taken the job back.
             if message is None:
                 return
-            ends.tell(await self._perform(Work(*message), ends))
-
-    async def _perform(self, work: Work, ends: Ends) -> Result:
-        passing = self._backend.passing
-        return await self._runner.perform_async(work, ends.tell, self._limit, passing)
+            ends.tell(await self._runner.perform(Work(*message), ends.tell, self._way))

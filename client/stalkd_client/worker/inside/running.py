@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from stalkd_client.arguments import NO_LIMIT_S
 from stalkd_client.codecs import Codec
 from stalkd_client.tasks import outcomes
-from stalkd_client.tasks.arguments import Arguments, check, signature_of
 from stalkd_client.tasks.envelope import RESULT_TTL_S, Envelope
 from stalkd_client.tasks.names import resolve
-from stalkd_client.tasks.runner import run
 from stalkd_client.worker.inside import hooks
 from stalkd_client.worker.inside.handlers import Extras, Handler
 from stalkd_client.worker.inside.hooks import STATUS, Hooks, Tell
+from stalkd_client.worker.inside.ways import Call, Came, Way
 from stalkd_client.worker.messages import Reply, Result, Trouble, Work
 from stalkd_client.worker.middleware import JobContext
 from stalkd_client.worker.retrying import Rules, decide, meant
 from stalkd_client.worker.task import CurrentJob
-
-Limit = Callable[[], AbstractContextManager[object]]
-"""What a handler runs inside of: it ends the soft time limit."""
-
-
-@dataclass(slots=True)
-class Call:
-    """A call that is ready to be made; ``envelope`` if the body was one.
-
-    With an ``error`` there is none to be made: why the body is no call.
-    """
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    envelope: Envelope | None = None
-    error: BaseException | None = None
-
-
-class Came(NamedTuple):
-    """What came of a call: a value and the bodies of outputs, or an error."""
-
-    value: object = None
-    outputs: tuple[bytes, ...] = ()
-    error: BaseException | None = None
 
 
 class Runner:
@@ -74,45 +45,27 @@ class Runner:
         self._hooks = hooks or None
         self._extras = Extras(rules.max_retries, 0 if handler.tasks else 1)
 
-    def perform(self, work: Work, tell: Tell, limit: Limit) -> Result:
-        """Run a job here and now."""
+    async def perform(self, work: Work, tell: Tell, way: Way) -> Result:
+        """Run a job."""
         begun = time.monotonic()
         if begun >= work.starts_before:
             return Result(work.id, "late")
         call = self._prepare(work, tell)
         if self._hooks is None:
-            return self._ended(work, call, self._attempt(call, limit), begun)
+            return self._ended(work, call, await self._attempt(call, way), begun)
         context = _context(work, call)
-        hooks.call(self._hooks.before, context, tell)
+        await hooks.call(self._hooks.before, context, way, tell)
         handled = time.monotonic()
-        came = self._attempt(call, limit)
+        came = await self._attempt(call, way)
         context.duration = time.monotonic() - handled
         result = self._ended(work, call, came, begun)
         context.status, context.exception = STATUS[result.kind], came.error
-        hooks.call(self._hooks.after, context, tell)
+        await hooks.call(self._hooks.after, context, way, tell)
         del context, came  # They have the error, whose traceback has this frame: a cycle.
         return result._replace(seconds=time.monotonic() - begun)
 
-    async def perform_async(
-        self, work: Work, tell: Tell, limit: AsyncLimit, passing: Passing
-    ) -> Result:
-        """Run a job whose handler is async; ``passing`` is the event loop's and not its own."""
-        begun = time.monotonic()
-        if begun >= work.starts_before:
-            return Result(work.id, "late")
-        call = self._prepare(work, tell)
-        if self._hooks is None:
-            return self._ended(work, call, await self._attempt_async(call, limit, passing), begun)
-        context = _context(work, call)
-        await hooks.call_async(self._hooks.before, context, tell)
-        handled = time.monotonic()
-        came = await self._attempt_async(call, limit, passing)
-        context.duration = time.monotonic() - handled
-        result = self._ended(work, call, came, begun)
-        context.status, context.exception = STATUS[result.kind], came.error
-        await hooks.call_async(self._hooks.after, context, tell)
-        del context, came  # They have the error, whose traceback has this frame: a cycle.
-        return result._replace(seconds=time.monotonic() - begun)
+    async def _attempt(self, call: Call, way: Way) -> Came:
+        return await way.attempt(call, self._written) if call.error is None else _broken(call)
 
     def _prepare(self, work: Work, tell: Tell) -> Call:
         """Read the body; what is wrong with it is the call's ``error``."""
@@ -136,32 +89,6 @@ class Runner:
         function = resolve(envelope.task, handler.tasks)
         extras = self._extras.of(function, job)
         return Call(function, envelope.args, {**envelope.kwargs, **extras}, envelope)
-
-    def _attempt(self, call: Call, limit: Limit) -> Came:
-        if call.error is not None:
-            return _broken(call)
-        try:
-            with limit():
-                value = self._call(call)
-                return Came(value, self._written(value))
-        except BaseException as error:  # noqa: BLE001 - also SystemExit: it is the job that failed
-            return Came(error=error)
-
-    async def _attempt_async(self, call: Call, limit: AsyncLimit, passing: Passing) -> Came:
-        if call.error is not None:
-            return _broken(call)
-        try:
-            value = await limit(_await(call))
-            return Came(value, self._written(value))
-        except BaseException as error:
-            if isinstance(error, passing):
-                raise
-            return Came(error=error)
-
-    def _call(self, call: Call) -> Any:
-        if call.envelope is None:
-            return call.function(*call.args, **call.kwargs)
-        return run(call.function, Envelope(call.envelope.task, call.args, call.kwargs))
 
     def _written(self, value: Any) -> tuple[bytes, ...]:
         """Return the bodies of outputs; this is part of the work, as a generator does it only now.
@@ -246,16 +173,3 @@ def _context(work: Work, call: Call) -> JobContext:
         if call.error is None:
             context.kwargs = call.envelope.kwargs
     return context
-
-
-Passing = tuple[type[BaseException], ...]
-
-AsyncLimit = Callable[[Awaitable[Any]], Awaitable[Any]]
-"""Awaits what a handler does, and ends that at the soft time limit."""
-
-
-async def _await(call: Call) -> Any:
-    if call.envelope is not None:
-        check(call.envelope.task, signature_of(call.function), Arguments(call.args, call.kwargs))
-    value = call.function(*call.args, **call.kwargs)
-    return await value if inspect.isawaitable(value) else value

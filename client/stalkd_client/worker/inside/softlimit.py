@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 
-from stalkd_client.worker.inside.running import Limit
+from stalkd_client.worker.inside.ways import Limit
 from stalkd_client.worker.task import SoftTimeLimitError
 
 

@@ -52,7 +52,6 @@ class Slot:
         self._settings, self._tally, self._outage, self._stop, self._pulse, self._name = common
         self._pace = Pace(self._settings.prefetch)
         self.hand: Hand = Hand()
-        self._hand = self.hand
         self._endings: list[Ending] = []
         self._is_dry = False
         self.is_busy: bool = False
@@ -75,7 +74,7 @@ class Slot:
 
     def _is_done(self) -> bool:
         """Whether nothing is left to do with this child."""
-        if self._hand or self._endings:
+        if self.hand or self._endings:
             return False
         return self._takes_no_more()
 
@@ -89,10 +88,10 @@ class Slot:
         return self._stop.requested or is_ending
 
     def _turn(self) -> None:
-        if self._link.is_dead and self._hand:
+        if self._link.is_dead and self.hand:
             self._bury_the_dead()
         self._settle()
-        if self._hand:
+        if self.hand:
             self._feed()
             self._listen()
 
@@ -115,7 +114,7 @@ class Slot:
             self._accept(jobs, asked)
         finally:
             self._tally.took(claimed, len(jobs))
-        if self._settings.burst and claimed and not self._hand and not self.source.look_again():
+        if self._settings.burst and claimed and not self.hand and not self.source.look_again():
             self._tally.found_nothing(self.number, seen, asked)
 
     def _take(self, claimed: int) -> tuple[list[Job], float]:
@@ -127,7 +126,7 @@ class Slot:
         answers, jobs = self.source.settle([each.final for each in self._endings], claimed)
         self._answered()
         self._note_answers(answers)
-        if claimed and not jobs and not self._hand and not self._settings.burst:
+        if claimed and not jobs and not self.hand and not self._settings.burst:
             if self._stop.requested:
                 return [], asked
             began = time.monotonic()
@@ -148,13 +147,13 @@ class Slot:
         if self._takes_no_more():
             return 0
         if self._stop.is_quiet:
-            if not self._hand and not self._endings:
+            if not self.hand and not self._endings:
                 self._stop.stay_quiet()
             return 0
-        if not self._hand:
+        if not self.hand:
             self._is_dry = False
             return self._claim_first()
-        if self._is_dry or self._hand.keeps or len(self._hand) > self._pace.size // 2:
+        if self._is_dry or self.hand.keeps or len(self.hand) > self._pace.size // 2:
             return 0
         return self._tally.claim(self._room())
 
@@ -166,7 +165,7 @@ class Slot:
         left = self._child.jobs_left()
         if left is None:
             return self._pace.size
-        return max(0, min(self._pace.size, left - len(self._hand)))
+        return max(0, min(self._pace.size, left - len(self.hand)))
 
     def _claim_first(self) -> int:
         if not self.source.wanted:  # No queue matches the patterns yet.
@@ -207,16 +206,16 @@ class Slot:
             held = Held(job, asked, self._tally.unbegun(job.id), self._name.now)
             flaw = self.source.flaw(job)
             if flaw is None:
-                self._hand.add(held)
+                self.hand.add(held)
             else:
                 self._endings.append(ending(held, Result(job.id, "bury", trouble=flaw), ()))
         self._note_busy()
         if self._stop.requested:
-            self._give_back(self._hand.let_go(self._spent()))
+            self._give_back(self.hand.let_go(self._spent()))
 
     def _note_busy(self) -> None:
         """Let others know whether this slot has jobs."""
-        is_busy = bool(self._hand or self._endings)
+        is_busy = bool(self.hand or self._endings)
         if is_busy != self.is_busy:
             self.is_busy = is_busy
             self._tally.becomes(1 if is_busy else -1)
@@ -226,16 +225,16 @@ class Slot:
     def _feed(self) -> None:
         """Pass on jobs, but those whose leases are over."""
         now = time.monotonic()
-        for late in self._hand.feed(self._link, now):
+        for late in self.hand.feed(self._link, now):
             self._end(late, Result(late.job.id, "late"))
-        self._hand.begin_first(now, self._settings.setup.time_limit)
+        self.hand.begin_first(now, self._settings.setup.time_limit)
 
     def _listen(self) -> None:
         """Wait for results until something is due; look after leases and limits."""
-        if self._link.is_dead or not self._hand:
+        if self._link.is_dead or not self.hand:
             return
         wake = None if self._knows_stop else self._stop.wake
-        wait = self._hand.due() - time.monotonic()
+        wait = self.hand.due() - time.monotonic()
         results = self._link.wait(min(wait, 3600.0), wake)
         now = time.monotonic()
         ended = [each for each in results if each.kind not in NO_ENDS]
@@ -246,7 +245,7 @@ class Slot:
         self._look_after(now)
 
     def _heard(self, result: Result, now: float) -> None:
-        held = self._hand.get(result.id)
+        held = self.hand.get(result.id)
         if held is None:
             return
         if result.kind == "extend":
@@ -257,11 +256,11 @@ class Slot:
             return
         self._child.did_one()
         self._end(held, result)
-        self._hand.begin_first(now, self._settings.setup.time_limit)
+        self.hand.begin_first(now, self._settings.setup.time_limit)
 
     def _end(self, held: Held, result: Result) -> None:
         """Have a job done with; if its lease is over, nothing of it is stored."""
-        self._hand.remove(held)
+        self.hand.remove(held)
         if result.kind == "late":
             self._tally.not_begun(held.job.id)
         if (
@@ -279,8 +278,8 @@ class Slot:
     def _look_after(self, now: float) -> None:
         if self._stop.requested and not self._knows_stop:
             self._knows_stop = True
-            self._give_back(self._hand.let_go(self._spent()))
-        first = self._hand.first
+            self._give_back(self.hand.let_go(self._spent()))
+        first = self.hand.first
         if first is None:
             return
         if first.limit_at is not None and now >= first.limit_at:
@@ -289,13 +288,13 @@ class Slot:
             first.limit_at = None
         if first.begun is not None and now - first.begun >= SLOW_S:
             self._pace.slow()
-            if self._hand.has_waiting:
-                self._give_back(self._hand.let_go(self._spent()))
+            if self.hand.has_waiting:
+                self._give_back(self.hand.let_go(self._spent()))
         self._touch(now)
 
     def _spent(self) -> set[int]:
         """Take back what the child has not begun; return which of it must not be given back."""
-        return self.source.spent([each.job for each in self._hand.take_back(self._link)])
+        return self.source.spent([each.job for each in self.hand.take_back(self._link)])
 
     def _give_back(self, unbegun: Iterable[Held]) -> None:
         """Let others have jobs that never began."""
@@ -310,7 +309,7 @@ class Slot:
 
     def _touch(self, now: float) -> None:
         """Begin those leases anew that are due."""
-        due = [each for each in self._hand.jobs if not each.lost and now >= each.touch_at]
+        due = [each for each in self.hand.jobs if not each.lost and now >= each.touch_at]
         if not due:
             return
         for each, answer in zip(due, self.source.touch([each.job for each in due]), strict=True):
@@ -324,12 +323,12 @@ class Slot:
 
     def _bury_the_dead(self) -> None:
         """The child is gone: give back what it had not begun, decide about what it was doing."""
-        self._hand.take_back(self._link)
-        self._give_back(self._hand.drop())
+        self.hand.take_back(self._link)
+        self._give_back(self.hand.drop())
         child, now = self._child, time.monotonic()
-        cause = child.fate(FATE_S) if self._hand else ""
+        cause = child.fate(FATE_S) if self.hand else ""
         is_innocent = child.killed_by is not None and child.killed_by != self.number
-        for held in self._hand.jobs:
+        for held in self.hand.jobs:
             if self._stop.aborting or is_innocent:
                 self._end(held, Result(held.job.id, "late"))
             else:
@@ -343,10 +342,10 @@ class Slot:
         for each in self._endings:
             self._report.lost(each.held, each.result, error)
         self._endings.clear()
-        self._hand.take_back(self._link)
-        for held in self._hand.drop():
+        self.hand.take_back(self._link)
+        for held in self.hand.drop():
             self._tally.never_began(held.job.id)
-        for held in self._hand.jobs:
+        for held in self.hand.jobs:
             held.lost = True
         self._note_busy()
         self._report.flush()
